@@ -1,0 +1,17 @@
+/**
+ * The groups of benchmarks, loaded when asked for. A new group is a folder with an `index.ts` that exports `load`, and a
+ * line here.
+ *
+ * @since 0.1.0
+ */
+import type { Group } from "./harness/Benchmark.ts"
+
+/**
+ * Groups by the name they have on the command line.
+ *
+ * @category groups
+ * @since 0.1.0
+ */
+export const groups: Readonly<Record<string, () => Promise<Group>>> = {
+  local: async () => (await import("./local/index.ts")).load()
+}

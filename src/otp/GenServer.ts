@@ -1,0 +1,400 @@
+/**
+ * Servers: processes that keep a state and handle the messages of a protocol, one at a time.
+ *
+ * A server is a value. Its handlers are plain functions from payload, state and context to a transition, so that they can
+ * be tested without any process. What they return may be a transition, a plain reply, or an Effect of either; plain values
+ * are the fastest path.
+ *
+ * Guarantees: one message at a time, in the order of each sender; a typed failure of a call is an error reply and leaves
+ * the state as it was; a defect or an undeclared failure ends the process, after `terminate`, and each waiting caller
+ * learns of it. Refuses: replies to casts, unknown messages in handlers, and callers that call themselves.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import * as Behaviour from "../process/Behaviour.ts"
+import type { StartError } from "../process/CallError.ts"
+import type { ExitReason } from "../process/ExitReason.ts"
+import type { Context as HandlerContext, From, Handlers } from "../process/Handler.ts"
+import type { MailboxOptions } from "../process/Mailbox.ts"
+import type * as Message from "../process/Message.ts"
+import type { Node } from "../process/Node.ts"
+import type { CurrentProcess } from "../process/Process.ts"
+import type { ProcessRef } from "../process/ProcessRef.ts"
+import type * as Protocol from "../process/Protocol.ts"
+import type { Next, Transition } from "../process/Transition.ts"
+import { type Callbacks, compile } from "./internal/ServerHandlers.ts"
+import type * as StateUpgrade from "./StateUpgrade.ts"
+
+export { checked, fromPid, named } from "../process/ProcessRef.ts"
+export { next, noReply, reply, replyAndStop, stop } from "../process/Transition.ts"
+
+const TypeId = "~effect-otp/GenServer"
+
+/**
+ * A server: what runs when it is started with `Args`. `E` are the typed failures of its `init`, `R` the services of `init`
+ * and of all handlers.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface GenServer<in Args, in out M extends Message.Any, out E, out R> {
+  readonly [TypeId]: {
+    readonly _Args: (_: Args) => void
+    readonly _M: (_: M) => M
+    readonly _E: () => E
+    readonly _R: () => R
+  }
+  readonly protocol: Protocol.Core
+  /** The server as the runtime sees it. */
+  readonly behaviour: Behaviour.Behaviour
+}
+
+/**
+ * A server with its parts as they were given, for tests without a process: `Counter.handlers.Add({ n: 1 }, 0, context)`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface WithState<in Args, in out M extends Message.Any, out E, out R, S, out H> extends GenServer<Args, M, E, R> {
+  readonly init: (args: Args) => Effect.Effect<S | Started<S, unknown> | Behaviour.Ignore, E, any> // R says which
+  readonly handlers: H
+}
+
+/**
+ * Any server.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Any {
+  readonly protocol: Protocol.Core
+  readonly behaviour: Behaviour.Behaviour
+}
+
+/**
+ * What `init` may return besides a state: the state with what follows.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Started<out S, out C> extends Behaviour.Started {
+  readonly state: S
+  readonly next: Next<C> | undefined
+}
+
+/**
+ * The first state, with a continuation or an idle timeout.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const started = <S, C = never>(state: S, next?: Next<C>): Started<S, C> =>
+  new Behaviour.Started(state, next) as Started<S, C> // the class is untyped, the types are these
+
+/**
+ * What `init` returns when it chooses not to start: `start` fails with `StartError` and the reason `Ignored`, a
+ * supervisor goes on without the child.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const ignore: Behaviour.Ignore = new Behaviour.Ignore()
+
+/** The services that handlers need: those of the Effects they return. */
+type ServicesOf<H> = {
+  readonly [K in keyof H]: H[K] extends (...args: any) => infer Result
+    ? Result extends Effect.Effect<any, any, infer R> ? R : never
+    : never
+}[keyof H]
+
+/** What the process provides itself. */
+type Provided = Scope.Scope | CurrentProcess
+
+/** Names that are no message of the protocol: each must be absent. */
+type NoOther<H, M extends Message.Any> = { readonly [K in Exclude<keyof H, keyof Handlers<M>>]: never }
+
+type Result<S, C, R> =
+  | Transition<never, S, C>
+  | void
+  | Effect.Effect<Transition<never, S, C> | void, unknown, R>
+
+/**
+ * The parts of a server with explicit state.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options<Args, M extends Message.Any, S, C, E, RI, RC, RT, RE, H extends Handlers<M, S, C>> {
+  /** Makes the first state. It may fail with a typed error, and may return {@link ignore} or {@link started}. */
+  readonly init: (args: Args) => Effect.Effect<S | Started<S, C> | Behaviour.Ignore, E, RI>
+  /** One function per message; `exit`, `down` and `unhandled` besides, for what comes from outside of the protocol. */
+  readonly handlers: H & NoOther<H, M>
+  /** Runs before any queued message after a transition with `continue`. */
+  readonly continue?: (value: C, state: NoInfer<S>, context: HandlerContext) => Result<NoInfer<S>, NoInfer<C>, RC>
+  /** Runs when no message was handled for as long as a transition said in `timeout`. */
+  readonly timeout?: (state: NoInfer<S>, context: HandlerContext) => Result<NoInfer<S>, NoInfer<C>, RT>
+  /**
+   * Runs before the process ends: after a transition that stops, a crash, or an exit signal of the parent while exits are
+   * trapped. Not after a kill, nor after an exit signal while exits are not trapped.
+   */
+  readonly terminate?: (reason: ExitReason, state: NoInfer<S>) => Effect.Effect<unknown, unknown, RE>
+  /** What observers and crash reports may show of the state; all of it by default. */
+  readonly format?: (state: NoInfer<S>) => unknown
+  /** How to bring states of earlier versions to this one. */
+  readonly upgrade?: StateUpgrade.StateUpgrade<NoInfer<S>>
+}
+
+/**
+ * Makes a server of a protocol.
+ *
+ * With explicit state, `init` gives the first state and handlers return transitions. In closure style, `build` returns the
+ * handlers (made with `Protocol.of`) and keeps the state in its variables; finalizers added to the scope in `build` run
+ * when the process ends.
+ *
+ * @example
+ * ```ts
+ * import { Effect, Schema } from "effect"
+ * import { GenServer, Message, Protocol } from "effect-otp"
+ *
+ * class Counter extends Protocol.make("Counter",
+ *   Message.Call("Add", { payload: { n: Schema.Int }, success: Schema.Int })
+ * ) {}
+ *
+ * const CounterServer = GenServer.make(Counter, {
+ *   init: (args: { readonly from: number }) => Effect.succeed(args.from),
+ *   handlers: {
+ *     Add: ({ n }, count) => GenServer.reply(count + n, count + n)
+ *   }
+ * })
+ * ```
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make: {
+  <
+    Name extends string,
+    M extends Message.Any,
+    Args,
+    S,
+    E,
+    RI,
+    H extends Handlers<M, NoInfer<S>, NoInfer<C>>,
+    C = never,
+    RC = never,
+    RT = never,
+    RE = never
+  >(
+    protocol: Protocol.Protocol<Name, M>,
+    options: Options<Args, M, S, C, E, RI, RC, RT, RE, H>
+  ): WithState<Args, M, E, Exclude<RI | RC | RT | RE | ServicesOf<H>, Provided>, S, H>
+  <Name extends string, M extends Message.Any, Args, E, RI, H extends Handlers<M, void>>(
+    protocol: Protocol.Protocol<Name, M>,
+    build: (args: Args) => Effect.Effect<H, E, RI>
+  ): GenServer<Args, M, E, Exclude<RI | ServicesOf<H>, Provided>>
+} = (protocol: Protocol.Any, definition: Callbacks | ((args: never) => Effect.Effect<unknown, unknown, unknown>)): never =>
+  ({
+    [TypeId]: TypeId,
+    protocol: protocol.protocol,
+    behaviour: compile(protocol.protocol, definition),
+    ...(typeof definition === "function" ? {} : { init: definition.init, handlers: definition.handlers })
+  }) as never // one implementation for both overloads
+
+/**
+ * Options of a server process.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface StartOptions {
+  /** The name to register before `init` runs. */
+  readonly name?: string
+  /** What logs, errors and observers call it when it has no name. */
+  readonly label?: string
+  readonly mailbox?: MailboxOptions
+  /** Whether exit signals become messages for the `exit` handler; false by default. */
+  readonly trapExit?: boolean
+  /** Values for `Process.getEnv`, on top of those of the parent. */
+  readonly environment?: { readonly [key: string]: unknown }
+  /** Whether to link the process and the one that starts it, before `init` runs (OTP's `start_link`). */
+  readonly link?: boolean
+  /** How long `init` may take; for ever by default. Then the process is killed and `StartError` says so. */
+  readonly timeout?: Duration.Input
+}
+
+type StartArguments<Args> = [Args] extends [void] ? [args?: void, options?: StartOptions]
+  : [args: Args, options?: StartOptions]
+
+/**
+ * Starts a server and waits for its `init`. It is tied to the surrounding scope: when the scope closes, the process is
+ * asked to shut down, and killed after 5 seconds. In a handler or `init`, the surrounding scope is that of the process.
+ *
+ * @category starting
+ * @since 0.1.0
+ */
+export const start = <Args, M extends Message.Any, E, R>(
+  server: GenServer<Args, M, E, R>,
+  ...[args, options]: StartArguments<Args>
+): Effect.Effect<ProcessRef<M>, E | StartError, R | Node | Scope.Scope> =>
+  Effect.map(
+    Behaviour.start(server.behaviour, args, options ?? {}),
+    (instance) => Behaviour.refOf(instance, server.protocol)
+    // The behaviour is untyped; these are the types of the server.
+  ) as Effect.Effect<ProcessRef<M>, E | StartError, R | Node | Scope.Scope>
+
+/**
+ * Starts a server that belongs to nobody: it lives until it stops, is stopped, or the node goes.
+ *
+ * @category starting
+ * @since 0.1.0
+ */
+export const startDetached = <Args, M extends Message.Any, E, R>(
+  server: GenServer<Args, M, E, R>,
+  ...[args, options]: StartArguments<Args>
+): Effect.Effect<ProcessRef<M>, E | StartError, R | Node> =>
+  Effect.map(
+    Behaviour.startDetached(server.behaviour, args, options ?? {}),
+    (instance) => Behaviour.refOf(instance, server.protocol)
+  ) as Effect.Effect<ProcessRef<M>, E | StartError, R | Node> // as above
+
+/**
+ * The class of a service whose value is the ref of a server.
+ *
+ * @example
+ * ```ts
+ * import { Effect, Schema } from "effect"
+ * import { GenServer, Message, Protocol } from "effect-otp"
+ *
+ * class Counter extends Protocol.make("Counter", Message.Call("Get", { success: Schema.Int })) {}
+ * const CounterServer = GenServer.make(Counter, {
+ *   init: (from: number) => Effect.succeed(from),
+ *   handlers: { Get: (_, count) => count }
+ * })
+ *
+ * class MyCounter extends GenServer.Service<MyCounter>()("app/MyCounter", Counter) {
+ *   static readonly layer = GenServer.layer(MyCounter, CounterServer, 1, { name: "counter" })
+ * }
+ * ```
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export const Service = <Self>() =>
+<const Id extends string, Name extends string, M extends Message.Any>(
+  id: Id,
+  _protocol: Protocol.Protocol<Name, M>
+): Context.ServiceClass<Self, Id, ProcessRef<M>> => Context.Service<Self, ProcessRef<M>>()(id)
+
+/**
+ * A server as a layer: it starts when the layer is built, and is shut down when its scope closes.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = <Self, M extends Message.Any, Args, E, R>(
+  service: Context.Key<Self, ProcessRef<M>>,
+  server: GenServer<Args, M, E, R>,
+  ...rest: StartArguments<Args>
+): Layer.Layer<Self, E | StartError, R | Node> =>
+  Layer.effect(service, start(server, ...rest)) as Layer.Layer<Self, E | StartError, R | Node> // Exclude<R, Scope> is R
+
+/**
+ * Answers a call later, from wherever `from` was taken to. Nothing happens when it was answered before or the caller has
+ * given up.
+ *
+ * @category replies
+ * @since 0.1.0
+ */
+export const replyTo = <A>(from: From<A, never>, value: A): Effect.Effect<void> => from.reply(value)
+
+/**
+ * Answers a call later with its domain error.
+ *
+ * @category replies
+ * @since 0.1.0
+ */
+export const failTo = <E>(from: From<never, E>, error: E): Effect.Effect<void> => from.fail(error)
+
+/**
+ * Runs the effect of a call handler so that it is interrupted when the caller is: the state stays as it was and the server
+ * goes on. Without it a handler runs to its end, whoever waits.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const cancellable: <A, E, R>(effect: Effect.Effect<A, E, R>, context: { readonly from: From<never, never> }) => Effect.Effect<A, E, R> = <A, E, R>(
+  effect: Effect.Effect<A, E, R>,
+  context: { readonly from: From<never, never> }
+) =>
+  Effect.flatMap(Effect.forkChild(effect, { startImmediately: true }), (fiber) =>
+    Effect.callback<A, E>((resume) => {
+      // The context of a call is its envelope, which knows the waiting fiber.
+      const caller = (context.from as unknown as { readonly fiber: Fiber.Fiber<unknown, unknown> | undefined }).fiber
+      let gone = false
+      const unwatch = caller?.addObserver(() => {
+        gone = true
+        fiber.interruptUnsafe()
+      })
+      fiber.addObserver((exit) => {
+        unwatch?.()
+        // Nobody sees the answer; the state stays as it is.
+        resume(gone && Exit.hasInterrupts(exit) ? Exit.succeed(undefined as A) : exit)
+      })
+      return Effect.sync(() => {
+        unwatch?.()
+        fiber.interruptUnsafe()
+      })
+    }))
+
+/**
+ * The results of a call to many servers.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface MultiCall<Ref, A, E> {
+  readonly replies: ReadonlyArray<readonly [ref: Ref, reply: A]>
+  readonly failures: ReadonlyArray<readonly [ref: Ref, error: E]>
+}
+
+/**
+ * Calls many servers at once and gives what came back, replies and failures apart, each in the order of the refs. It takes
+ * as long as the slowest, at most the call limit.
+ *
+ * @example
+ * ```ts
+ * import { Effect, Schema } from "effect"
+ * import { GenServer, Message, Protocol } from "effect-otp"
+ *
+ * class Counter extends Protocol.make("Counter", Message.Call("Get", { success: Schema.Int })) {}
+ *
+ * const sum = Effect.gen(function*() {
+ *   const refs = [yield* GenServer.named(Counter, "a"), yield* GenServer.named(Counter, "b")]
+ *   const { replies } = yield* GenServer.multiCall(refs, (ref) => ref.Get())
+ *   return replies.reduce((total, [, n]) => total + n, 0)
+ * })
+ * ```
+ *
+ * @category calls
+ * @since 0.1.0
+ */
+export const multiCall = <Ref, A, E, R>(
+  refs: ReadonlyArray<Ref>,
+  call: (ref: Ref) => Effect.Effect<A, E, R>
+): Effect.Effect<MultiCall<Ref, A, E>, never, R> =>
+  Effect.map(Effect.forEach(refs, (ref) => Effect.result(call(ref)), { concurrency: "unbounded" }), (results) => {
+    const replies: Array<readonly [Ref, A]> = []
+    const failures: Array<readonly [Ref, E]> = []
+    results.forEach((result, i) => {
+      if (result._tag === "Success") replies.push([refs[i]!, result.success])
+      else failures.push([refs[i]!, result.failure])
+    })
+    return { replies, failures }
+  })

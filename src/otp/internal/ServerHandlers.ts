@@ -1,0 +1,142 @@
+/**
+ * A server definition compiled for the loop: handlers by number of their message, callbacks, and the fate of what nobody
+ * handles.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Behaviour from "../../process/Behaviour.ts"
+import type { ExitReason } from "../../process/ExitReason.ts"
+import type { Context } from "../../process/Handler.ts"
+import type { Core } from "../../process/Protocol.ts"
+
+type Handler = (payload: unknown, state: unknown, context: Context) => unknown
+
+/** The parts of a server, untyped. The public constructor has checked the types. */
+export interface Callbacks {
+  readonly init: (args: never) => Effect.Effect<unknown, unknown, unknown>
+  readonly handlers: object
+  readonly continue?: ((value: never, state: never, context: Context) => unknown) | undefined
+  readonly timeout?: ((state: never, context: Context) => unknown) | undefined
+  readonly terminate?: ((reason: ExitReason, state: never) => Effect.Effect<unknown, unknown, unknown>) | undefined
+  readonly format?: ((state: never) => unknown) | undefined
+  readonly upgrade?: unknown
+}
+
+/** Handlers by number of their message. */
+export class HandlerTable {
+  readonly list: ReadonlyArray<Handler>
+  readonly exit: Handler | undefined
+  readonly down: Handler | undefined
+  readonly unhandled: Handler | undefined
+
+  constructor(protocol: Core, handlers: object) {
+    const record = handlers as { readonly [name: string]: Handler | undefined }
+    this.list = protocol.messages.map((message) => {
+      const handler = record[message._tag]
+      if (handler === undefined) {
+        throw new Error(`a server of ${protocol.name} has no handler for ${message._tag}; add one to its handlers`)
+      }
+      return handler
+    })
+    this.exit = record["exit"]
+    this.down = record["down"]
+    this.unhandled = record["unhandled"]
+  }
+}
+
+/** How many shapes of unhandled terms are remembered per server, so that a hostile sender cannot grow the list. */
+const shapesMax = 100
+
+const shapeOf = (term: unknown): string => {
+  if (typeof term !== "object" || term === null) return typeof term
+  if (Array.isArray(term)) return `array of ${term.length}`
+  return "_tag" in term ? String(term._tag).slice(0, 100) : `object with ${Object.keys(term).slice(0, 8).join(", ")}`
+}
+
+/** Compiles a definition with explicit state, or one in closure style. */
+export const compile = (
+  protocol: Core,
+  definition: Callbacks | ((args: never) => Effect.Effect<unknown, unknown, unknown>)
+): Behaviour.Behaviour => {
+  const closures = typeof definition === "function"
+  const callbacks: Partial<Callbacks> = closures ? {} : definition
+  const fixed = closures ? undefined : new HandlerTable(protocol, definition.handlers)
+  const init = (closures ? definition : definition.init) as (args: unknown) => Effect.Effect<unknown, unknown, unknown>
+  const onContinue = callbacks.continue as ((value: unknown, state: unknown, context: Context) => unknown) | undefined
+  const onTimeout = callbacks.timeout as ((state: unknown, context: Context) => unknown) | undefined
+  const onTerminate = callbacks.terminate as
+    | ((reason: ExitReason, state: unknown) => Effect.Effect<unknown, unknown, unknown>)
+    | undefined
+  const onFormat = callbacks.format as ((state: unknown) => unknown) | undefined
+  const shapes = new Set<string>()
+
+  const unhandled = (instance: Behaviour.Instance, table: HandlerTable, term: unknown, context: Context): unknown => {
+    if (table.unhandled !== undefined) return table.unhandled(term, instance.state, context)
+    instance.node.unhandled++
+    const shape = shapeOf(term)
+    if (!shapes.has(shape) && shapes.size < shapesMax) {
+      shapes.add(shape)
+      instance.log(
+        Effect.logWarning(
+          `${protocol.name} ${instance.displayName} got a message that its protocol does not describe (${shape}). ` +
+            "It is counted and dropped; further ones of this shape are not logged. " +
+            "Add a message to the protocol, or an `unhandled` handler"
+        )
+      )
+    }
+    return undefined
+  }
+
+  return {
+    name: protocol.name,
+    protocol,
+    synchronous: Behaviour.synchronousAll(protocol),
+    init: (instance, args) => {
+      if (closures) {
+        return Effect.map(init(args), (handlers) => {
+          instance.handlers = new HandlerTable(protocol, handlers as object)
+          return started
+        })
+      }
+      instance.handlers = fixed
+      return Effect.map(init(args), (state) =>
+        state instanceof Behaviour.Started || state instanceof Behaviour.Ignore
+          ? state
+          : new Behaviour.Started(state, undefined))
+    },
+    handle: (instance, envelope) => {
+      const table = instance.handlers as HandlerTable
+      switch (envelope.kind) {
+        case Behaviour.CALL:
+        case Behaviour.CAST:
+          return table.list[envelope.index]!(envelope.payload, instance.state, envelope)
+        case Behaviour.EXIT:
+          return table.exit === undefined
+            ? unhandled(instance, table, envelope.payload, envelope)
+            : table.exit(envelope.payload, instance.state, envelope)
+        case Behaviour.DOWN:
+          return table.down === undefined
+            ? unhandled(instance, table, envelope.payload, envelope)
+            : table.down(envelope.payload, instance.state, envelope)
+        case Behaviour.TERM:
+          return unhandled(instance, table, envelope.payload, envelope)
+        case Behaviour.CONTINUE:
+          if (onContinue === undefined) {
+            throw new Error(`a transition of ${protocol.name} says continue, but the server has no continue callback`)
+          }
+          return onContinue(envelope.payload, instance.state, envelope)
+        case Behaviour.TIMEOUT:
+          if (onTimeout === undefined) {
+            throw new Error(`a transition of ${protocol.name} has a timeout, but the server has no timeout callback`)
+          }
+          return onTimeout(instance.state, envelope)
+      }
+      return undefined
+    },
+    terminate: (instance, reason) => onTerminate?.(reason, instance.state),
+    format: (state) => (onFormat === undefined ? state : onFormat(state))
+  }
+}
+
+const started = new Behaviour.Started(undefined, undefined)

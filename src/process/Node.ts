@@ -1,0 +1,242 @@
+/**
+ * The node: the home of processes. It owns their table, names, timers and run queue, and it is the one service that
+ * everything else needs.
+ *
+ * `layerLocal` makes a node that knows only itself. A distribution attaches a `Transport` to it; nothing else changes.
+ *
+ * @since 0.1.0
+ */
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Scope from "effect/Scope"
+import type { Pid } from "../term/Pid.ts"
+import type { Reference } from "../term/Reference.ts"
+import { InboundSignals } from "./internal/InboundSignals.ts"
+import { NodeRuntime, type TraceEvent } from "./internal/NodeRuntime.ts"
+import { stopProcess } from "./internal/Lifecycle.ts"
+import type { Inbound, TransportService } from "./Transport.ts"
+
+/**
+ * A node as the code that runs on it sees it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Service {
+  /** `name@host`; `nonode@nohost` for a node without a name. */
+  readonly name: string
+  /** The incarnation of the node: part of every pid and reference that it makes. */
+  readonly creation: number
+  /** @internal */
+  readonly runtime: NodeRuntime
+}
+
+const NodeBase: Context.ServiceClass<Node, "effect-otp/Node", Service> = Context.Service<Node, Service>()(
+  "effect-otp/Node"
+)
+
+/**
+ * The node on which a program runs.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class Node extends NodeBase {}
+
+/**
+ * Options of a node.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options {
+  /** `name@host`; by default `nonode@nohost`, a node that nobody can reach. */
+  readonly name?: string
+  /** The incarnation, from 1 to 2^32 - 1; by default derived from the clock. */
+  readonly creation?: number
+  /** How long the finalizers of a killed process may run before it counts as dead all the same: 5 seconds. */
+  readonly killGrace?: Duration.Input
+}
+
+/** The name of a node that has none. */
+const noName = "nonode@nohost"
+
+/**
+ * Makes a node. When the scope closes, its processes are shut down, newest first, and what does not end in time is
+ * killed.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make: (options?: Options) => Effect.Effect<Service, never, Scope.Scope> = Effect.fnUntraced(
+  function*(options?: Options) {
+    const context = yield* Effect.context<never>()
+    const seconds = Math.floor((yield* Clock.currentTimeMillis) / 1000)
+    const runtime = new NodeRuntime(
+      {
+        name: options?.name ?? noName,
+        creation: options?.creation ?? (seconds % 2 ** 32 || 1),
+        killGraceMillis: Duration.toMillis(Duration.fromInputUnsafe(options?.killGrace ?? "5 seconds"))
+      },
+      // Processes get the context of whoever starts them; the node itself needs only clock, scheduler and loggers.
+      Context.omit(Scope.Scope)(context as Context.Context<Scope.Scope>)
+    )
+    yield* Effect.addFinalizer(() => shutdown(runtime))
+    return { name: runtime.name, creation: runtime.creation, runtime }
+  }
+)
+
+/** Ends what still runs when the node goes: roots first, since they end what they own. */
+const shutdown = (runtime: NodeRuntime): Effect.Effect<void> =>
+  Effect.gen(function*() {
+    runtime.closing = true
+    const roots = [...runtime.processes.values()].filter((p) => p.parent === undefined || !p.parent.alive).reverse()
+    for (const process of roots) {
+      yield* stopProcess(process, "5 seconds")
+    }
+    for (const process of [...runtime.processes.values()].reverse()) yield* stopProcess(process, 0)
+    runtime.timers.close()
+  }).pipe(
+    Effect.catchCause((cause) =>
+      Effect.logError("a node could not shut all of its processes down", Cause.pretty(cause))
+    )
+  )
+
+/**
+ * A node that knows only itself.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Node } from "effect-otp"
+ *
+ * const name = Effect.map(Node.Node, (node) => node.name).pipe(Effect.provide(Node.layerLocal()))
+ * ```
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerLocal = (options?: Options): Layer.Layer<Node> => Layer.effect(Node, make(options))
+
+/**
+ * Connects a node to others: what is sent to their processes goes to `transport`, and what they send comes in through
+ * the `Inbound` that is returned. When the scope closes, the node knows only itself again.
+ *
+ * @category distribution
+ * @since 0.1.0
+ */
+export const attach = (
+  node: Service,
+  transport: TransportService
+): Effect.Effect<Inbound, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      node.runtime.remote.transport = transport
+      return new InboundSignals(node.runtime)
+    }),
+    () =>
+      Effect.sync(() => {
+        const { remote } = node.runtime
+        remote.transport = undefined
+        for (const name of [...remote.peers.keys()]) new InboundSignals(node.runtime).nodeDown(name)
+      })
+  )
+
+/**
+ * What a node counts.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Statistics {
+  readonly name: string
+  readonly creation: number
+  /** Processes that are alive now. */
+  readonly processes: number
+  /** Processes ever started. */
+  readonly spawned: number
+  readonly names: number
+  readonly aliases: number
+  /** Messages dropped by full mailboxes. */
+  readonly dropped: number
+  /** Messages that waited when their process ended, or were sent to nobody. */
+  readonly discarded: number
+  /** Terms that no message described and no handler took. */
+  readonly unhandled: number
+}
+
+/**
+ * What the node has counted so far.
+ *
+ * @category inspection
+ * @since 0.1.0
+ */
+export const statistics: Effect.Effect<Statistics, never, Node> = Effect.map(Node, ({ runtime }) => ({
+  name: runtime.name,
+  creation: runtime.creation,
+  processes: runtime.processes.size,
+  spawned: runtime.spawned,
+  names: runtime.names.size,
+  aliases: runtime.aliases.size,
+  dropped: runtime.dropped,
+  discarded: runtime.discarded,
+  unhandled: runtime.unhandled
+}))
+
+/**
+ * The pids of all live processes, oldest first.
+ *
+ * @category inspection
+ * @since 0.1.0
+ */
+export const processes: Effect.Effect<ReadonlyArray<Pid>, never, Node> = Effect.map(
+  Node,
+  ({ runtime }) => [...runtime.processes.values()].map((process) => process.pid)
+)
+
+/**
+ * A reference that no other has, in the whole cluster.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const makeReference: Effect.Effect<Reference, never, Node> = Effect.map(
+  Node,
+  ({ runtime }) => runtime.makeReference()
+)
+
+/**
+ * An event of the runtime, as a journal records it.
+ *
+ * @category inspection
+ * @since 0.1.0
+ */
+export type Trace = TraceEvent
+
+/**
+ * Has every event of the node given to a function, until the scope closes. The function runs in the middle of what it
+ * observes: it must be quick and must not throw.
+ *
+ * @category inspection
+ * @since 0.1.0
+ */
+export const trace = (onEvent: (event: Trace) => void): Effect.Effect<void, never, Node | Scope.Scope> =>
+  Effect.flatMap(Node, ({ runtime }) =>
+    Effect.acquireRelease(
+      Effect.sync(() => {
+        const previous = runtime.tracer
+        runtime.tracer = previous === undefined ? onEvent : (event) => {
+          previous(event)
+          onEvent(event)
+        }
+        return previous
+      }),
+      (previous) =>
+        Effect.sync(() => {
+          runtime.tracer = previous
+        })
+    ))

@@ -1,0 +1,165 @@
+/**
+ * The seam between a node and the wire: `Transport` carries signals to processes of other nodes, `Discovery` finds the
+ * nodes.
+ *
+ * The runtime declares these interfaces and never implements them. A distribution implements `Transport` and attaches it
+ * to a node (`Node.attach`); from then on every pid, name and alias of another node is reachable by the functions that
+ * reach local ones. In the other direction the transport hands what it read to the node's `Inbound`.
+ *
+ * What a transport must guarantee: signals from one process to another keep their order; each link, monitor and call to a
+ * node whose connection is lost is reported through one `Inbound.nodeDown`; nothing that the wire sends can throw past it.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import type * as Scope from "effect/Scope"
+import type { Pid } from "../term/Pid.ts"
+import type { Reference } from "../term/Reference.ts"
+import type { Address } from "./Address.ts"
+import type { ExitReason } from "./ExitReason.ts"
+import type * as Message from "./Message.ts"
+
+/**
+ * What is sent: a typed call or cast, with the message that has its schemas, or any value as it is (an info).
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Outbound =
+  | { readonly _tag: "Call"; readonly message: Message.Any; readonly payload: unknown; readonly reply: Reference }
+  | { readonly _tag: "Cast"; readonly message: Message.Any; readonly payload: unknown }
+  | { readonly _tag: "Info"; readonly message: Message.Any; readonly payload: unknown }
+  | { readonly _tag: "Term"; readonly value: unknown }
+  | { readonly _tag: "Reply"; readonly message: Message.Any; readonly exit: Exit.Exit<unknown, unknown> }
+
+/**
+ * Carries signals to other nodes. Each method returns at once, or an Effect that waits while the connection is opened or
+ * its output buffer is full (a sender may be suspended, never lost).
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface TransportService {
+  send(from: Pid, to: Address, message: Outbound): Effect.Effect<void, { readonly _tag: "NodeDown" }>
+  link(from: Pid, to: Pid): void
+  unlink(from: Pid, to: Pid): void
+  exit(from: Pid, to: Pid, reason: ExitReason, kind: "link" | "signal"): void
+  monitor(from: Pid, to: Address, ref: Reference): void
+  demonitor(from: Pid, to: Address, ref: Reference): void
+  down(to: Pid, of: Address, ref: Reference, reason: ExitReason): void
+  /** Names of the connected visible nodes. */
+  nodes(): ReadonlyArray<string>
+}
+
+const TransportBase: Context.ServiceClass<Transport, "effect-otp/Transport", TransportService> = Context.Service<
+  Transport,
+  TransportService
+>()("effect-otp/Transport")
+
+/**
+ * The transport of a node, as a service.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class Transport extends TransportBase {}
+
+/**
+ * Where a node listens.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface NodeEndpoint {
+  readonly name: string
+  readonly host: string
+  readonly port: number
+  /** Free attributes of the mechanism: versions, creation, TLS. */
+  readonly attributes?: { readonly [key: string]: string | number | boolean }
+}
+
+/**
+ * Finds nodes by name and makes this one known.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface DiscoveryService {
+  /** Makes an endpoint known until the scope closes. */
+  register(endpoint: NodeEndpoint): Effect.Effect<{ readonly creation: number }, DiscoveryError, Scope.Scope>
+  /** Looks a node up. */
+  resolve(node: string): Effect.Effect<NodeEndpoint, DiscoveryError>
+  /** The nodes known on a host. */
+  names(host: string): Effect.Effect<ReadonlyArray<NodeEndpoint>, DiscoveryError>
+}
+
+/**
+ * A node could not be found or made known.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export interface DiscoveryError {
+  readonly _tag: "DiscoveryError"
+  readonly node: string
+  readonly message: string
+}
+
+const DiscoveryBase: Context.ServiceClass<Discovery, "effect-otp/Discovery", DiscoveryService> = Context.Service<
+  Discovery,
+  DiscoveryService
+>()("effect-otp/Discovery")
+
+/**
+ * The discovery of a node, as a service.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class Discovery extends DiscoveryBase {}
+
+/**
+ * What a transport hands to the node: signals for its processes, by pid, name or alias.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Inbound {
+  /** A value outside call and cast. False when there is no such process or its mailbox is full. */
+  deliver(to: Address, value: unknown): boolean
+  /**
+   * A call whose request is still to be decoded: `decode` gets the messages of the receiver's protocol. `reply` sends the
+   * answer back. False when there is no such process.
+   */
+  call(to: Address, request: InboundRequest): boolean
+  /** A cast whose request is still to be decoded. */
+  cast(to: Address, request: Omit<InboundRequest, "reply" | "caller">): boolean
+  /** The answer to a call that went out with this reference; late ones vanish. */
+  reply(ref: Reference, decode: (message: Message.Any) => Exit.Exit<unknown, unknown>): boolean
+  link(from: Pid, to: Pid): void
+  unlink(from: Pid, to: Pid): void
+  exit(from: Pid, to: Pid, reason: ExitReason, kind: "link" | "signal"): void
+  monitor(from: Pid, to: Address, ref: Reference): void
+  demonitor(from: Pid, ref: Reference): void
+  down(ref: Reference, reason: ExitReason): void
+  /** The connection to a node was lost: every link, monitor and call to it ends with `noconnection`, once. */
+  nodeDown(node: string): void
+}
+
+/**
+ * A request as it came in. `decode` finds the message among those of a protocol and decodes its payload; undefined means
+ * that no message of the protocol fits, and `raw` is handed to `unhandled`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface InboundRequest {
+  readonly caller: Pid
+  readonly raw: unknown
+  decode(
+    messages: ReadonlyArray<Message.Any>
+  ): { readonly message: Message.Any; readonly payload: unknown } | undefined
+  reply(message: Message.Any, exit: Exit.Exit<unknown, unknown>): void
+}

@@ -1,0 +1,303 @@
+/**
+ * The sending side of typed messages: each call and cast of a ref is a small Effect value that sends when it is run.
+ *
+ * Running a call asks the server in this very turn when it is idle; only when it cannot answer at once does the caller
+ * wait, and only then is a call limit armed.
+ *
+ * @since 0.1.0
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Effectable from "effect/Effectable"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import type { Pid } from "../../term/Pid.ts"
+import type { Reference } from "../../term/Reference.ts"
+import { type Address, format as formatAddress } from "../Address.ts"
+import * as CallError from "../CallError.ts"
+import type * as Message from "../Message.ts"
+import type { Core } from "../Protocol.ts"
+import { type CallTarget, CallEnvelope, CastEnvelope, TermEnvelope } from "./Envelope.ts"
+import { EXITING, type LocalProcess } from "./LocalProcess.ts"
+import type { NodeRuntime } from "./NodeRuntime.ts"
+import { ServerProcess } from "./ServerProcess.ts"
+
+/** The limit of a call that does not say otherwise. */
+export const defaultLimitMillis = 5000
+
+/** What every ref has: where messages go. The methods of its protocol stand on the prototype of a subclass. */
+export abstract class RefBase {
+  readonly node: NodeRuntime
+  /** The server when it is known, which spares the look-up. */
+  readonly target: ServerProcess | undefined
+  /** Whether casts report a full mailbox as a typed error. */
+  readonly checked: boolean
+  abstract readonly address: Address
+  abstract readonly core: Core
+
+  constructor(node: NodeRuntime, target: ServerProcess | undefined, checked: boolean) {
+    this.node = node
+    this.target = target
+    this.checked = checked
+  }
+
+  resolve(): LocalProcess | undefined {
+    return this.target ?? this.node.resolve(this.address)
+  }
+}
+
+type AnyFiber = Fiber.Fiber<unknown, unknown>
+
+/** Gives the instances of a class the behaviour of an Effect without any further object per instance. */
+const asEffect = <T extends { evaluate(fiber: AnyFiber): Effect.Effect<unknown, unknown> }>(
+  label: string,
+  klass: new(...args: Array<never>) => T
+): void => {
+  const { evaluate } = klass.prototype as T
+  Object.setPrototypeOf(
+    klass.prototype,
+    Effectable.Prototype<Effect.Effect<unknown, unknown>>({
+      label,
+      evaluate(fiber) {
+        return evaluate.call(this as unknown as T, fiber)
+      }
+    })
+  )
+}
+
+class CallEffect {
+  readonly ref: RefBase
+  readonly index: number
+  readonly payload: unknown
+  readonly limitMillis: number
+
+  constructor(ref: RefBase, index: number, payload: unknown, limitMillis: number) {
+    this.ref = ref
+    this.index = index
+    this.payload = payload
+    this.limitMillis = limitMillis
+  }
+
+  evaluate(fiber: AnyFiber): Effect.Effect<unknown, unknown> {
+    const ref = this.ref
+    const process = ref.target ?? ref.resolve()
+    if (process instanceof ServerProcess) return this.callServer(process, fiber)
+    if (process !== undefined) return this.callOther(process, fiber)
+    if (ref.node.isRemote(ref.address)) return this.callRemote(fiber)
+    return this.fail(new CallError.NoProcess({}))
+  }
+
+  private callServer(process: ServerProcess, fiber: AnyFiber): Effect.Effect<unknown, unknown> {
+    if (process.status >= EXITING) return this.fail(new CallError.NoProcess({}))
+    if (process.fiber === fiber) return this.fail(new CallError.CallingSelf({}))
+    const core = this.ref.core
+    const message = core.messages[this.index]!
+    const index = core === process.behaviour.protocol ? this.index : foreignIndex(process, message)
+    if (index === undefined) return this.callOther(process, fiber)
+    const envelope = new CallEnvelope(process, core.name, message, index, this.payload, fiber)
+    if (!process.call(envelope)) return this.overflowed(process)
+    return envelope.exit ?? wait(envelope, this.limitMillis)
+  }
+
+  /** A call whose message the receiver does not know by type: it gets the call as a value. */
+  private callOther(process: LocalProcess, fiber: AnyFiber): Effect.Effect<unknown, unknown> {
+    if (process.status >= EXITING) return this.fail(new CallError.NoProcess({}))
+    if (process.mailboxLength >= process.capacity) return this.overflowed(process)
+    const core = this.ref.core
+    const message = core.messages[this.index]!
+    const envelope = new CallEnvelope(process, core.name, message, -1, this.payload, fiber)
+    process.receiveCall(envelope)
+    return envelope.exit ?? wait(envelope, this.limitMillis)
+  }
+
+  private callRemote(fiber: AnyFiber): Effect.Effect<unknown, unknown> {
+    const { core, node } = this.ref
+    const remote = node.remote
+    const transport = remote.transport
+    const address = this.ref.address
+    const nodeName = address.node!
+    if (transport === undefined) return this.fail(new CallError.NodeDown({ node: nodeName }))
+    const message = core.messages[this.index]!
+    const call = new RemoteCall(node, address, core.name, message, this.payload, fiber)
+    const from = node.pidOf(fiber)
+    call.monitored(from)
+    return Effect.onInterrupt(
+      Effect.flatMap(
+        Effect.catchTag(
+          transport.send(from, address, { _tag: "Call", message, payload: this.payload, reply: call.ref }),
+          "NodeDown",
+          () => Effect.sync(() => call.failWith(new CallError.NodeDown({ node: nodeName })))
+        ),
+        () => call.exit ?? wait(call, this.limitMillis)
+      ),
+      () => Effect.sync(() => call.abandon())
+    )
+  }
+
+  private overflowed(process: LocalProcess): Effect.Effect<never, unknown> {
+    process.countDropped()
+    return this.fail(new CallError.MailboxFull({ capacity: process.capacity }))
+  }
+
+  private fail(reason: CallError.CallErrorReason): Effect.Effect<never, CallError.CallError> {
+    const ref = this.ref
+    return Effect.fail(
+      new CallError.CallError({
+        target: ref.target?.displayName ?? formatAddress(ref.address),
+        protocol: ref.core.name,
+        request: ref.core.messages[this.index]!._tag,
+        reason
+      })
+    )
+  }
+}
+asEffect("effect-otp/call", CallEffect)
+
+/** A call to another node: its reference is the alias to which the answer comes, and the monitor that guards it. */
+class RemoteCall extends CallEnvelope {
+  readonly ref: Reference
+  private readonly key: number
+  private readonly address: Address
+  private sender: Pid
+
+  constructor(
+    node: NodeRuntime,
+    address: Address,
+    protocolName: string,
+    message: Message.Any,
+    payload: unknown,
+    fiber: AnyFiber
+  ) {
+    const target: CallTarget = { node, pid: node.pid, displayName: formatAddress(address), undefer: () => {} }
+    super(target, protocolName, message, -1, payload, fiber)
+    this.key = node.takeReference()
+    this.ref = node.referenceOfKey(this.key)
+    this.address = address
+    this.sender = node.pid
+  }
+
+  monitored(sender: Pid): void {
+    this.sender = sender
+    const remote = this.process.node.remote
+    remote.call(this.address.node!, this.key, this)
+    remote.transport?.monitor(sender, this.address, this.ref)
+  }
+
+  override complete(exit: Exit.Exit<unknown, unknown>): boolean {
+    if (this.done) return false
+    this.forget()
+    return super.complete(exit)
+  }
+
+  abandon(): void {
+    if (this.done) return
+    this.forget()
+    super.complete(Exit.interrupt())
+  }
+
+  private forget(): void {
+    const remote = this.process.node.remote
+    remote.forget(this.address.node!, this.key)
+    remote.transport?.demonitor(this.sender, this.address, this.ref)
+  }
+}
+
+/** Parks the caller until the answer comes or the limit passes. */
+const wait = (call: CallEnvelope, limitMillis: number): Effect.Effect<unknown, unknown> =>
+  Effect.callback<unknown, unknown>((resume) => {
+    if (call.exit !== undefined) return resume(call.exit)
+    call.resume = resume
+    call.limitMillis = limitMillis
+    call.process.node.timers.arm(call, limitMillis)
+  })
+
+const foreignIndex = (process: ServerProcess, message: Message.Any): number | undefined => {
+  const core = process.behaviour.protocol
+  const index = core.indexByTag.get(message._tag)
+  return index !== undefined && core.messages[index]!.kind === message.kind ? index : undefined
+}
+
+class CastEffect {
+  readonly ref: RefBase
+  readonly index: number
+  readonly payload: unknown
+
+  constructor(ref: RefBase, index: number, payload: unknown) {
+    this.ref = ref
+    this.index = index
+    this.payload = payload
+  }
+
+  evaluate(fiber: AnyFiber): Effect.Effect<unknown, unknown> {
+    const ref = this.ref
+    const process = ref.target ?? ref.resolve()
+    if (process instanceof ServerProcess) {
+      const core = ref.core
+      const index = core === process.behaviour.protocol
+        ? this.index
+        : foreignIndex(process, core.messages[this.index]!)
+      const envelope = index === undefined
+        ? new TermEnvelope(process, this.value())
+        : new CastEnvelope(process, index, this.payload)
+      const sent = process.cast(envelope, fiber)
+      return sent === Effect.void ? sent : this.report(sent)
+    }
+    if (process !== undefined) return this.report(process.deliverValue(this.value(), fiber))
+    return ref.node.isRemote(ref.address) ? this.castRemote(fiber) : this.lost()
+  }
+
+  private value(): unknown {
+    const tag = this.ref.core.messages[this.index]!._tag
+    return typeof this.payload === "object" && this.payload !== null
+      ? { _tag: tag, ...this.payload }
+      : { _tag: tag }
+  }
+
+  private castRemote(fiber: AnyFiber): Effect.Effect<void> {
+    const { core, node } = this.ref
+    const message = core.messages[this.index]!
+    const kind = message.kind === "Info" ? "Info" : "Cast"
+    return Effect.ignore(
+      node.remote.send(node.pidOf(fiber), this.ref.address, { _tag: kind, message, payload: this.payload })
+    )
+  }
+
+  private lost(): Effect.Effect<void> {
+    this.ref.node.discarded++
+    return Effect.void
+  }
+
+  /** A full mailbox whose policy is `fail`: a typed error for a checked ref; a plain cast is dropped, and counted. */
+  private report(sent: Effect.Effect<void, "full">): Effect.Effect<void, CallError.SendError> {
+    return Effect.catch(sent, () => {
+      const process = this.ref.resolve()
+      if (!this.ref.checked) return Effect.sync(() => process?.countDropped())
+      return Effect.fail(
+        new CallError.SendError({
+          target: process?.displayName ?? formatAddress(this.ref.address),
+          reason: new CallError.MailboxFull({ capacity: process?.capacity ?? 0 })
+        })
+      )
+    })
+  }
+}
+asEffect("effect-otp/cast", CastEffect)
+
+/** The Effect of one call. */
+export const callEffect = (
+  ref: RefBase,
+  index: number,
+  payload: unknown,
+  timeout: Duration.Input | undefined
+): Effect.Effect<unknown, unknown> =>
+  // `asEffect` has made the class an Effect.
+  new CallEffect(
+    ref,
+    index,
+    payload,
+    timeout === undefined ? defaultLimitMillis : Duration.toMillis(Duration.fromInputUnsafe(timeout))
+  ) as unknown as Effect.Effect<unknown, unknown>
+
+/** The Effect of one cast or info. */
+export const castEffect = (ref: RefBase, index: number, payload: unknown): Effect.Effect<void> =>
+  new CastEffect(ref, index, payload) as unknown as Effect.Effect<void>

@@ -1,0 +1,197 @@
+/**
+ * What comes in from other nodes, as signals for the processes of this one. The receiving half of a transport.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import type { Pid } from "../../term/Pid.ts"
+import type { Reference } from "../../term/Reference.ts"
+import type { Address } from "../Address.ts"
+import * as CallError from "../CallError.ts"
+import * as ExitReason from "../ExitReason.ts"
+import type * as Message from "../Message.ts"
+import type { Inbound, InboundRequest } from "../Transport.ts"
+import { CallEnvelope, CastEnvelope, TermEnvelope } from "./Envelope.ts"
+import { DEAD } from "./LocalProcess.ts"
+import type { NodeRuntime } from "./NodeRuntime.ts"
+import type { RemoteTable } from "./RemoteTable.ts"
+import { ServerProcess } from "./ServerProcess.ts"
+
+/** A call from another node: the answer goes back through the transport. */
+class InboundCall extends CallEnvelope {
+  private readonly request: InboundRequest
+
+  constructor(
+    process: ServerProcess,
+    message: Message.Any,
+    index: number,
+    payload: unknown,
+    request: InboundRequest
+  ) {
+    super(process, process.behaviour.name, message, index, payload, undefined)
+    this.request = request
+  }
+
+  override get caller(): Pid {
+    return this.request.caller
+  }
+
+  override complete(exit: Exit.Exit<unknown, unknown>): boolean {
+    if (this.done) return false
+    this.done = true
+    if (this.deferred) this.process.undefer(this)
+    this.request.reply(this.message, exit)
+    return true
+  }
+
+  // The caller monitors the process and learns from the monitor what happened.
+  override failWith(): void {
+    this.done = true
+  }
+}
+
+/** @since 0.1.0 */
+export class InboundSignals implements Inbound {
+  readonly node: NodeRuntime
+  private readonly table: RemoteTable
+
+  constructor(node: NodeRuntime) {
+    this.node = node
+    this.table = node.remote
+  }
+
+  deliver(to: Address, value: unknown): boolean {
+    const process = this.node.resolve(to)
+    if (process === undefined) return false
+    Effect.runForkWith(this.node.context)(Effect.ignore(process.deliverValue(value, undefined)))
+    return true
+  }
+
+  call(to: Address, request: InboundRequest): boolean {
+    const process = this.node.resolve(to)
+    if (process === undefined) return false
+    if (!(process instanceof ServerProcess)) return this.deliver(to, request.raw)
+    const decoded = request.decode(process.behaviour.protocol.messages)
+    if (decoded === undefined) return process.cast(new TermEnvelope(process, request.raw), undefined) === Effect.void
+    const index = process.behaviour.protocol.indexByTag.get(decoded.message._tag)!
+    const call = new InboundCall(process, decoded.message, index, decoded.payload, request)
+    const accepted = process.call(call)
+    if (!accepted) process.countDropped()
+    return accepted
+  }
+
+  cast(to: Address, request: Omit<InboundRequest, "reply" | "caller">): boolean {
+    const process = this.node.resolve(to)
+    if (process === undefined) return false
+    if (!(process instanceof ServerProcess)) return this.deliver(to, request.raw)
+    const decoded = request.decode(process.behaviour.protocol.messages)
+    const envelope = decoded === undefined
+      ? new TermEnvelope(process, request.raw)
+      : new CastEnvelope(process, process.behaviour.protocol.indexByTag.get(decoded.message._tag)!, decoded.payload)
+    Effect.runForkWith(this.node.context)(Effect.ignore(process.cast(envelope, undefined)))
+    return true
+  }
+
+  reply(ref: Reference, decode: (message: Message.Any) => Exit.Exit<unknown, unknown>): boolean {
+    const key = this.node.keyOfReference(ref)
+    if (key === undefined) return false
+    for (const peer of this.table.peers.values()) {
+      const call = peer.calls.get(key)
+      if (call === undefined) continue
+      peer.calls.delete(key)
+      return call.complete(decode(call.message))
+    }
+    return false
+  }
+
+  link(from: Pid, to: Pid): void {
+    const process = this.node.resolve(to)
+    if (process === undefined) {
+      this.table.transport?.exit(to, from, ExitReason.noProc, "link")
+      return
+    }
+    const links = this.table.peer(from.node).links
+    let of = links.get(process)
+    if (of === undefined) links.set(process, of = new Map())
+    of.set(from.toString(), from)
+    ;(process.more.remoteLinks ??= new Map()).set(from.toString(), from)
+  }
+
+  unlink(from: Pid, to: Pid): void {
+    const process = this.node.resolve(to)
+    if (process !== undefined) this.table.dropLink(process, from)
+  }
+
+  exit(from: Pid, to: Pid, reason: ExitReason.ExitReason, kind: "link" | "signal"): void {
+    const process = this.node.resolve(to)
+    if (process === undefined) return
+    if (kind === "link" && !this.table.dropLink(process, from)) return
+    process.exitSignal(from, reason, kind === "link")
+  }
+
+  monitor(from: Pid, to: Address, ref: Reference): void {
+    const process = this.node.resolve(to)
+    if (process === undefined || process.status === DEAD) {
+      this.table.transport?.down(from, to, ref, ExitReason.noProc)
+      return
+    }
+    const key = ref.toString()
+    ;(process.more.remoteWatchers ??= new Map()).set(key, { ref, by: from, address: to })
+    this.table.peer(from.node).watchers.set(key, { process })
+  }
+
+  demonitor(from: Pid, ref: Reference): void {
+    const watchers = this.table.peers.get(from.node)?.watchers
+    const watcher = watchers?.get(ref.toString())
+    if (watcher === undefined) return
+    watchers!.delete(ref.toString())
+    watcher.process.extra?.remoteWatchers?.delete(ref.toString())
+  }
+
+  down(ref: Reference, reason: ExitReason.ExitReason): void {
+    const key = this.node.keyOfReference(ref)
+    if (key === undefined) return
+    for (const peer of this.table.peers.values()) {
+      const call = peer.calls.get(key)
+      if (call !== undefined) {
+        peer.calls.delete(key)
+        call.failWith(reasonOfDown(peer.name, reason))
+        return
+      }
+      const entry = peer.monitors.get(key)
+      if (entry !== undefined) {
+        peer.monitors.delete(key)
+        entry.process.down(entry.monitor, reason)
+        return
+      }
+    }
+  }
+
+  nodeDown(nodeName: string): void {
+    const peer = this.table.peers.get(nodeName)
+    if (peer === undefined) return
+    this.table.peers.delete(nodeName)
+    const reason = ExitReason.noConnection(nodeName)
+    for (const call of peer.calls.values()) call.failWith(new CallError.NodeDown({ node: nodeName }))
+    for (const [process, pids] of peer.links) {
+      for (const [printed, pid] of pids) {
+        process.extra?.remoteLinks?.delete(printed)
+        process.exitSignal(pid, reason, true)
+      }
+    }
+    for (const { monitor, process } of peer.monitors.values()) process.down(monitor, reason)
+    for (const [key, { process }] of peer.watchers) process.extra?.remoteWatchers?.delete(key)
+  }
+}
+
+const reasonOfDown = (node: string, reason: ExitReason.ExitReason): CallError.CallErrorReason => {
+  switch (reason._tag) {
+    case "NoProc":
+      return new CallError.NoProcess({})
+    case "NoConnection":
+      return new CallError.NodeDown({ node: reason.node ?? node })
+    default:
+      return new CallError.ProcessExit({ exitReason: reason })
+  }
+}

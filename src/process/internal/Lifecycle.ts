@@ -1,0 +1,252 @@
+/**
+ * How processes are started, awaited and stopped by those who own them.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import * as Scope from "effect/Scope"
+import * as CallError from "../CallError.ts"
+import * as ExitReason from "../ExitReason.ts"
+import type { MailboxOptions } from "../Mailbox.ts"
+import { CurrentProcess, DEAD, type LocalProcess, type Monitor, type Watcher } from "./LocalProcess.ts"
+import type { NodeRuntime } from "./NodeRuntime.ts"
+import { type ServerBehaviour, ServerProcess, serverProgram, type StartResult } from "./ServerProcess.ts"
+import { Timer } from "./Timers.ts"
+
+/** Options that every way of starting a process has. */
+export interface SpawnOptions {
+  readonly name?: string | undefined
+  readonly label?: string | undefined
+  readonly mailbox?: MailboxOptions | undefined
+  readonly trapExit?: boolean | undefined
+  readonly environment?: { readonly [key: string]: unknown } | undefined
+  readonly link?: boolean | undefined
+  readonly timeout?: Duration.Input | undefined
+}
+
+/** Applies options to a process that has not started. */
+export const configure = (process: LocalProcess, options: SpawnOptions): void => {
+  process.configure(options)
+  if (options.trapExit === true) process.trapExit = true
+  if (options.environment !== undefined) {
+    process.more.environment = new Map(Object.entries(options.environment))
+  }
+}
+
+/** The context of a process: that of its starter, with a scope and an identity of its own. */
+export const contextOf = (
+  starter: Context.Context<never>,
+  process: LocalProcess
+): Context.Context<never> => Context.add(Context.add(starter, Scope.Scope, process.scope), CurrentProcess, process)
+
+/** Starts the fiber of a process, now when the stack is shallow, else in its turn. */
+export const ignite = (
+  process: LocalProcess,
+  program: Effect.Effect<unknown, unknown>,
+  starter: Context.Context<never>
+): void => {
+  const queue = process.node.runQueue
+  const run = (): void => {
+    const fiber = Effect.runForkWith(contextOf(starter, process))(program)
+    process.fiber ??= fiber
+  }
+  if (queue.shallow) {
+    queue.depth++
+    run()
+    queue.depth--
+  } else {
+    queue.push({ run })
+  }
+}
+
+class InitLimit extends Timer {
+  readonly onExpiry: () => void
+
+  constructor(onExpiry: () => void) {
+    super()
+    this.onExpiry = onExpiry
+  }
+
+  fire(): void {
+    this.onExpiry()
+  }
+}
+
+/**
+ * Starts a server and waits until its `init` is done. The one who loses the race for a name never runs `init`; a failed
+ * start leaves neither a name nor a message behind.
+ */
+export const startServer = (
+  node: NodeRuntime,
+  behaviour: ServerBehaviour,
+  args: unknown,
+  options: SpawnOptions,
+  fiber: Fiber.Fiber<unknown, unknown>
+): Effect.Effect<ServerProcess, unknown> => {
+  const { name } = options
+  const processName = name ?? options.label ?? behaviour.name
+  if (name !== undefined) {
+    const holder = node.names.get(name)
+    if (holder !== undefined) {
+      return failStart(processName, new CallError.NameTaken({ name, pid: holder.pid.toString() }))
+    }
+  }
+  const parent = node.processOf(fiber)
+  let result: StartResult | undefined
+  let timedOut: number | undefined
+  let tell: (() => void) | undefined
+  const process = new ServerProcess(node, parent, behaviour, args, (r) => {
+    result = r
+    if (r._tag !== "Started" && parent !== undefined) process.unlink(parent)
+    tell?.()
+  })
+  configure(process, options)
+  if (name !== undefined) {
+    process.name = name
+    node.names.set(name, process)
+  }
+  if (options.link === true && parent !== undefined) process.link(parent)
+  if (node.tracer !== undefined) {
+    node.tracer({ _tag: "Spawn", pid: process.pid, name: process.displayName, parent: parent?.pid })
+  }
+  ignite(process, serverProgram, fiber.context)
+  const answer = (r: StartResult): Exit.Exit<ServerProcess, unknown> => {
+    if (timedOut !== undefined) {
+      return failStart(processName, new CallError.InitTimeout({ timeoutMillis: timedOut }))
+    }
+    switch (r._tag) {
+      case "Started":
+        return Exit.succeed(process)
+      case "Ignored":
+        return failStart(processName, new CallError.Ignored({}))
+      case "Exited":
+        return failStart(processName, new CallError.InitExit({ exitReason: r.reason }))
+      case "Failed":
+        return Exit.hasFails(Exit.failCause(r.cause)) ? Exit.failCause(r.cause) : failStart(
+          processName,
+          new CallError.InitExit({ exitReason: ExitReason.fromCause(r.cause) })
+        )
+    }
+  }
+  if (result !== undefined) return answer(result)
+  return Effect.callback<ServerProcess, unknown>((resume) => {
+    if (result !== undefined) return resume(answer(result))
+    const limit = options.timeout === undefined
+      ? undefined
+      : new InitLimit(() => {
+        timedOut = Duration.toMillis(Duration.fromInputUnsafe(options.timeout!))
+        process.exitSignal(node.pid, ExitReason.kill, false)
+      })
+    tell = () => {
+      if (limit !== undefined) node.timers.cancel(limit)
+      node.runQueue.push({ run: () => resume(answer(result!)) })
+    }
+    if (limit !== undefined) node.timers.arm(limit, Duration.toMillis(Duration.fromInputUnsafe(options.timeout!)))
+    // A starter that goes away takes the half-started process with it.
+    return Effect.suspend(() => {
+      if (limit !== undefined) node.timers.cancel(limit)
+      process.exitSignal(node.pid, ExitReason.kill, false)
+      return awaitEnd(process)
+    })
+  })
+}
+
+const failStart = (process: string, reason: CallError.StartErrorReason): Exit.Exit<never, CallError.StartError> =>
+  Exit.fail(new CallError.StartError({ process, reason }))
+
+/** Watches a process from outside of any process. */
+export class Observer implements Watcher {
+  readonly onEnd: (reason: ExitReason.ExitReason) => void
+  private readonly node: NodeRuntime
+
+  constructor(node: NodeRuntime, onEnd: (reason: ExitReason.ExitReason) => void) {
+    this.node = node
+    this.onEnd = onEnd
+  }
+
+  down(_monitor: Monitor, reason: ExitReason.ExitReason): void {
+    // In its turn: a process that ends must not run the code of those who wait for it on its own stack.
+    this.node.runQueue.push({ run: () => this.onEnd(reason) })
+  }
+}
+
+/** Has a function called when a process ends; the way to stop watching is returned. */
+export const observe = (process: LocalProcess, onEnd: (reason: ExitReason.ExitReason) => void): () => void => {
+  const node = process.node
+  const monitor = node.makeMonitor(new Observer(node, onEnd), process, process.pid)
+  ;(process.watchers ??= new Map()).set(monitor.key, monitor)
+  return () => {
+    process.watchers?.delete(monitor.key)
+  }
+}
+
+/** Waits until a process has ended. */
+export const awaitEnd = (process: LocalProcess): Effect.Effect<ExitReason.ExitReason> =>
+  Effect.suspend(() => {
+    if (process.status === DEAD) return Effect.succeed(process.exitReason ?? ExitReason.normal)
+    return Effect.callback<ExitReason.ExitReason>((resume) => {
+      const stop = observe(process, (reason) => resume(Effect.succeed(reason)))
+      return Effect.sync(stop)
+    })
+  })
+
+/** Waits until a process has ended, at most so long; undefined when it has not. */
+export const awaitEndWithin = (
+  process: LocalProcess,
+  limit: Duration.Input
+): Effect.Effect<ExitReason.ExitReason | undefined> =>
+  Effect.suspend(() => {
+    if (process.status === DEAD) return Effect.succeed(process.exitReason ?? ExitReason.normal)
+    const millis = Duration.toMillis(Duration.fromInputUnsafe(limit))
+    return Effect.callback<ExitReason.ExitReason | undefined>((resume) => {
+      const stop = observe(process, (reason) => {
+        process.node.timers.cancel(timer)
+        resume(Effect.succeed(reason))
+      })
+      const timer = new InitLimit(() => {
+        stop()
+        resume(Effect.succeed(undefined))
+      })
+      process.node.timers.arm(timer, millis)
+      return Effect.sync(() => {
+        stop()
+        process.node.timers.cancel(timer)
+      })
+    })
+  })
+
+/** Shuts a process down on behalf of its owner: `shutdown`, and `kill` when that takes too long. */
+export const stopProcess = (process: LocalProcess, limit: Duration.Input): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    if (process.status === DEAD) return Effect.void
+    process.exitSignal(process.node.pid, ExitReason.shutdown, false, true)
+    return Effect.flatMap(awaitEndWithin(process, limit), (reason) => {
+      if (reason !== undefined) return Effect.void
+      process.exitSignal(process.node.pid, ExitReason.kill, false)
+      return Effect.asVoid(awaitEnd(process))
+    })
+  })
+
+/** Ties a process to a scope: it is stopped when the scope closes, and leaves nothing in the scope when it ends first. */
+export const tie = <E>(
+  scope: Scope.Scope,
+  start: Effect.Effect<LocalProcess, E>
+): Effect.Effect<void, E> => {
+  const link = Scope.forkUnsafe(scope)
+  return Effect.uninterruptibleMask((restore) =>
+    Effect.matchCauseEffect(restore(start), {
+      onFailure: (cause) => Effect.andThen(Scope.close(link, Exit.void), Effect.failCause(cause)),
+      onSuccess: (process) => {
+        observe(process, () => {
+          // Takes the tie out of the scope; the finalizer it returns would find the process dead.
+          Scope.closeUnsafe(link, Exit.void)
+        })
+        return Scope.addFinalizer(link, stopProcess(process, "5 seconds"))
+      }
+    })
+  )
+}

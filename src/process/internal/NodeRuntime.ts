@@ -1,0 +1,184 @@
+/**
+ * The local part of a node: its processes, names, aliases, timers and run queue, and the way of a message to any address.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import * as Scheduler from "effect/Scheduler"
+import { isPid, Pid } from "../../term/Pid.ts"
+import { isReference, Reference } from "../../term/Reference.ts"
+import type { Address } from "../Address.ts"
+import type { ExitReason } from "../ExitReason.ts"
+import { CurrentProcess, type LocalProcess, Monitor, type Watcher } from "./LocalProcess.ts"
+import { RemoteTable } from "./RemoteTable.ts"
+import { RunQueue } from "./RunQueue.ts"
+import { Timers } from "./Timers.ts"
+
+/** What happened, for journals and observers. */
+export type TraceEvent =
+  | { readonly _tag: "Spawn"; readonly pid: Pid; readonly name: string; readonly parent: Pid | undefined }
+  | {
+    readonly _tag: "Message"
+    readonly pid: Pid
+    readonly name: string
+    readonly message: string
+    readonly payload: unknown
+  }
+  | { readonly _tag: "Exit"; readonly pid: Pid; readonly name: string; readonly reason: ExitReason }
+  | { readonly _tag: "Report"; readonly pid: Pid; readonly name: string; readonly report: unknown }
+
+export interface NodeOptions {
+  readonly name: string
+  readonly creation: number
+  readonly killGraceMillis: number
+}
+
+/** Numbers of pids have 28 bits on the wire, the rest is the serial. */
+const idBits = 2 ** 28
+/** The first word of a reference has 18 bits. */
+const firstWord = 2 ** 18
+const word = 2 ** 32
+
+/** @since 0.1.0 */
+export class NodeRuntime {
+  readonly name: string
+  readonly creation: number
+  readonly killGraceMillis: number
+  readonly context: Context.Context<never>
+  readonly runQueue: RunQueue
+  readonly timers: Timers
+  readonly processes: Map<number, LocalProcess> = new Map()
+  readonly names: Map<string, LocalProcess> = new Map()
+  readonly aliases: Map<number, LocalProcess> = new Map()
+  readonly environment: Map<string, unknown> = new Map()
+  readonly remote: RemoteTable = new RemoteTable(this)
+  /** The pid that stands for everything that is not a process: the caller of calls from plain fibers, the owner of scopes. */
+  readonly pid: Pid
+  tracer: ((event: TraceEvent) => void) | undefined = undefined
+  /** Messages dropped by full mailboxes. */
+  dropped = 0
+  /** Messages that were waiting when their process ended, or came after. */
+  discarded = 0
+  /** Terms that no message described and no handler took. */
+  unhandled = 0
+  closing = false
+  private keys = 1
+  private references = 0
+
+  constructor(options: NodeOptions, context: Context.Context<never>) {
+    this.name = options.name
+    this.creation = options.creation
+    this.killGraceMillis = options.killGraceMillis
+    this.context = context
+    this.runQueue = new RunQueue(Context.get(context, Scheduler.Scheduler))
+    this.timers = new Timers(context)
+    this.pid = this.pidOfKey(1)
+  }
+
+  // --- identities ----------------------------------------------------------------------------------------------------
+
+  /** How many processes were ever started. */
+  get spawned(): number {
+    return this.keys - 1
+  }
+
+  takeKey(): number {
+    return ++this.keys
+  }
+
+  pidOfKey(key: number): Pid {
+    return new Pid(this.name, key % idBits, Math.floor(key / idBits), this.creation)
+  }
+
+  keyOfPid(pid: Pid): number {
+    return pid.id + pid.serial * idBits
+  }
+
+  takeReference(): number {
+    return ++this.references
+  }
+
+  referenceOfKey(key: number): Reference {
+    const high = Math.floor(key / firstWord)
+    return new Reference(this.name, this.creation, [key % firstWord, high % word, Math.floor(high / word)])
+  }
+
+  makeReference(): Reference {
+    return this.referenceOfKey(this.takeReference())
+  }
+
+  /** The number of a reference of this node; undefined for one of another node or incarnation. */
+  keyOfReference(ref: Reference): number | undefined {
+    return ref.node === this.name && ref.creation === this.creation
+      ? ref.ids[0]! + (ref.ids[1] ?? 0) * firstWord + (ref.ids[2] ?? 0) * firstWord * word
+      : undefined
+  }
+
+  makeMonitor(watcher: Watcher, target: LocalProcess | undefined, address: Address): Monitor {
+    const key = this.takeReference()
+    return new Monitor(key, this.referenceOfKey(key), watcher, target, address)
+  }
+
+  /** The process of a fiber. */
+  processOf(fiber: Fiber.Fiber<unknown, unknown> | undefined): LocalProcess | undefined {
+    return fiber === undefined
+      ? undefined
+      : Context.getOrUndefined(fiber.context as Context.Context<LocalProcess>, CurrentProcess)
+  }
+
+  /** The pid of a fiber: that of its process, or the node's own. */
+  pidOf(fiber: Fiber.Fiber<unknown, unknown> | undefined): Pid {
+    return this.processOf(fiber)?.pid ?? this.pid
+  }
+
+  // --- addresses -----------------------------------------------------------------------------------------------------
+
+  /** Whether an address is of another node. */
+  isRemote(address: Address): boolean {
+    return address.node !== undefined && address.node !== this.name
+  }
+
+  /** The live process at an address of this node. A pid or alias of an earlier incarnation has none. */
+  resolve(address: Address): LocalProcess | undefined {
+    if (isPid(address)) {
+      if (address.node !== this.name || address.creation !== this.creation) return undefined
+      return this.processes.get(this.keyOfPid(address))
+    }
+    if (isReference(address)) {
+      const key = this.keyOfReference(address)
+      return key === undefined ? undefined : this.aliases.get(key)
+    }
+    return address.node === undefined || address.node === this.name ? this.names.get(address.name) : undefined
+  }
+
+  /** Sends a value as an info to any address. Nothing happens when nobody is there. */
+  sendFrom(
+    sender: Fiber.Fiber<unknown, unknown> | undefined,
+    address: Address,
+    value: unknown
+  ): Effect.Effect<void, "full" | "nodedown"> {
+    if (this.isRemote(address)) return this.remote.send(this.pidOf(sender), address, { _tag: "Term", value })
+    const process = this.resolve(address)
+    if (process === undefined) {
+      this.discarded++
+      return Effect.void
+    }
+    return process.deliverValue(value, sender)
+  }
+
+  // --- names ---------------------------------------------------------------------------------------------------------
+
+  /** Registers a name; the process that has it already, if any. */
+  register(name: string, process: LocalProcess): LocalProcess | undefined {
+    const holder = this.names.get(name)
+    if (holder !== undefined) return holder
+    this.names.set(name, process)
+    return undefined
+  }
+
+  releaseName(name: string, process: LocalProcess): void {
+    if (this.names.get(name) === process) this.names.delete(name)
+  }
+}

@@ -1,0 +1,140 @@
+/**
+ * What this node and the others have in common: links, monitors and calls that cross the wire, by the name of the other
+ * node, so that the loss of a connection ends each of them exactly once.
+ *
+ * Without a transport every other node is unreachable: sends vanish, links and monitors end with `noconnection`, calls
+ * with `NodeDown`.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import type { Pid } from "../../term/Pid.ts"
+import type { Address } from "../Address.ts"
+import * as ExitReason from "../ExitReason.ts"
+import { Down } from "../Signal.ts"
+import type { Outbound, TransportService } from "../Transport.ts"
+import type { CallEnvelope } from "./Envelope.ts"
+import type { LocalProcess, Monitor } from "./LocalProcess.ts"
+import type { NodeRuntime } from "./NodeRuntime.ts"
+
+/** What one other node shares with this one. */
+export class Peer {
+  readonly name: string
+  /** Links by local process and remote pid. */
+  readonly links: Map<LocalProcess, Map<string, Pid>> = new Map()
+  /** Monitors that local processes hold on remote ones, by key. */
+  readonly monitors: Map<number, { readonly monitor: Monitor; readonly process: LocalProcess }> = new Map()
+  /** Monitors that remote processes hold on local ones, by printed reference. */
+  readonly watchers: Map<string, { readonly process: LocalProcess }> = new Map()
+  /** Calls under way, by key of their reference. */
+  readonly calls: Map<number, CallEnvelope> = new Map()
+
+  constructor(name: string) {
+    this.name = name
+  }
+}
+
+/** @since 0.1.0 */
+export class RemoteTable {
+  readonly node: NodeRuntime
+  transport: TransportService | undefined = undefined
+  readonly peers: Map<string, Peer> = new Map()
+
+  constructor(node: NodeRuntime) {
+    this.node = node
+  }
+
+  peer(name: string): Peer {
+    let peer = this.peers.get(name)
+    if (peer === undefined) this.peers.set(name, peer = new Peer(name))
+    return peer
+  }
+
+  // --- out -----------------------------------------------------------------------------------------------------------
+
+  send(from: Pid, to: Address, message: Outbound): Effect.Effect<void, "nodedown"> {
+    if (this.transport === undefined) {
+      this.node.discarded++
+      return Effect.fail("nodedown")
+    }
+    return Effect.mapError(this.transport.send(from, to, message), () => "nodedown" as const)
+  }
+
+  /** Registers a call that is about to leave; it ends with `NodeDown` when the connection is lost. */
+  call(nodeName: string, key: number, call: CallEnvelope): void {
+    this.peer(nodeName).calls.set(key, call)
+  }
+
+  forget(nodeName: string, key: number): void {
+    this.peers.get(nodeName)?.calls.delete(key)
+  }
+
+  link(process: LocalProcess, to: Pid): void {
+    if (this.transport === undefined) {
+      process.exitSignal(to, ExitReason.noConnection(to.node), true)
+      return
+    }
+    const links = this.peer(to.node).links
+    let of = links.get(process)
+    if (of === undefined) links.set(process, of = new Map())
+    of.set(to.toString(), to)
+    ;(process.more.remoteLinks ??= new Map()).set(to.toString(), to)
+    this.transport.link(process.pid, to)
+  }
+
+  unlink(process: LocalProcess, to: Pid): void {
+    if (!this.dropLink(process, to)) return
+    this.transport?.unlink(process.pid, to)
+  }
+
+  monitor(process: LocalProcess, to: Address): Monitor {
+    const monitor = this.node.makeMonitor(process, undefined, to)
+    const nodeName = to.node!
+    if (this.transport === undefined) {
+      process.deliverDown(new Down(monitor.ref, to, ExitReason.noConnection(nodeName)))
+      return monitor
+    }
+    ;(process.monitors ??= new Map()).set(monitor.key, monitor)
+    this.peer(nodeName).monitors.set(monitor.key, { monitor, process })
+    this.transport.monitor(process.pid, to, monitor.ref)
+    return monitor
+  }
+
+  demonitor(process: LocalProcess, monitor: Monitor): void {
+    if (this.peers.get(monitor.address.node!)?.monitors.delete(monitor.key) === true) {
+      this.transport?.demonitor(process.pid, monitor.address, monitor.ref)
+    }
+  }
+
+  exitTo(from: Pid, to: Pid, reason: ExitReason.ExitReason): void {
+    this.transport?.exit(from, to, reason, "signal")
+  }
+
+  /** A local process has ended: its links and monitors on other nodes learn of it. */
+  ended(process: LocalProcess, reason: ExitReason.ExitReason): void {
+    const extra = process.extra!
+    if (extra.remoteLinks !== undefined) {
+      for (const to of extra.remoteLinks.values()) {
+        this.peers.get(to.node)?.links.delete(process)
+        this.transport?.exit(process.pid, to, reason, "link")
+      }
+    }
+    if (extra.remoteWatchers !== undefined) {
+      for (const [key, watcher] of extra.remoteWatchers) {
+        this.peers.get(watcher.by.node)?.watchers.delete(key)
+        this.transport?.down(watcher.by, watcher.address, watcher.ref, reason)
+      }
+    }
+  }
+
+  /** Forgets a link; false when there was none. */
+  dropLink(process: LocalProcess, to: Pid): boolean {
+    const printed = to.toString()
+    const links = this.peers.get(to.node)?.links
+    const of = links?.get(process)
+    process.extra?.remoteLinks?.delete(printed)
+    if (of === undefined || !of.delete(printed)) return false
+    if (of.size === 0) links!.delete(process)
+    return true
+  }
+}

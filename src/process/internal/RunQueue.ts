@@ -1,0 +1,81 @@
+/**
+ * The run queue of a node: who has work to do, in order, without growing the stack.
+ *
+ * Everything that would resume another fiber past a small depth goes through it: processes with messages, replies in
+ * deep chains of calls, exit signals, link cascades. It drains in bursts of microtasks and gives the event loop a turn
+ * (a macrotask) after each burst, so that sockets and timers are served however busy the processes are.
+ *
+ * Under a scheduler that is not Effect's default one (a test clock, a seeded scheduler), each piece of work is a task
+ * of that scheduler, so that `TestClock.adjust` waits for it and a seed can permute it.
+ *
+ * This is the one file that may touch the host's microtasks and immediates.
+ *
+ * @since 0.1.0
+ */
+import * as Scheduler from "effect/Scheduler"
+
+/** Something that can be run once it is its turn. */
+export interface Runnable {
+  run(): void
+}
+
+/** How many runnables one burst of microtasks may run before the event loop gets a turn. */
+const burst = 1024
+
+/** How deep effects may resume one another directly before the queue takes over. */
+const maxDepth = 16
+
+/** @since 0.1.0 */
+export class RunQueue {
+  /** How many direct resumptions are on the stack right now. */
+  depth = 0
+  /** Beyond this depth, work is queued; zero queues always. */
+  readonly maxDepth: number
+  private readonly dispatcher: Scheduler.SchedulerDispatcher | undefined
+  private items: Array<Runnable> = []
+  private head = 0
+  private armed = false
+
+  constructor(scheduler: Scheduler.Scheduler) {
+    const isDefault = scheduler instanceof Scheduler.MixedScheduler && scheduler.executionMode === "async"
+    this.dispatcher = isDefault ? undefined : scheduler.makeDispatcher()
+    this.maxDepth = (scheduler as { readonly maxInlineDepth?: number }).maxInlineDepth ?? maxDepth
+  }
+
+  /** Whether a direct resumption is allowed at the present depth. */
+  get shallow(): boolean {
+    return this.depth < this.maxDepth
+  }
+
+  push(item: Runnable): void {
+    if (this.dispatcher !== undefined) {
+      this.dispatcher.scheduleTask(() => item.run(), 0)
+      return
+    }
+    this.items.push(item)
+    if (!this.armed) {
+      this.armed = true
+      queueMicrotask(this.drain)
+    }
+  }
+
+  private readonly drain = (): void => {
+    const items = this.items
+    // Work that a burst adds belongs to it as long as it has room: a chain of wake-ups stays in one turn.
+    for (let budget = burst; budget > 0 && this.head < items.length; budget--) {
+      const item = items[this.head++]!
+      this.depth = 1
+      item.run()
+      this.depth = 0
+    }
+    if (this.head === items.length) {
+      items.length = 0
+      this.head = 0
+      this.armed = false
+      return
+    }
+    this.items = items.slice(this.head)
+    this.head = 0
+    setImmediate(this.drain)
+  }
+}
