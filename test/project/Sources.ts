@@ -167,21 +167,66 @@ const textOf = (node: unknown): string | undefined => {
 
 const skips = new Set(["skip", "todo"])
 
+const starts = new Set(["it", "test", "describe"])
+
+/** Which argument of a call is the title, by the first name of its callee. */
+type Wrappers = Map<string, number>
+
+/**
+ * The functions of a file that hand one of their parameters on as the title of a test:
+ * `const scenario = (title, text) => it(title, ...)`.
+ */
+const wrappersIn = (program: SyntaxNode): Wrappers => {
+  const wrappers: Wrappers = new Map()
+  walk(program, (node, ancestors) => {
+    if (node.type !== "CallExpression" || !starts.has(chainOf(node["callee"])[0] ?? "")) return
+    const title = (node["arguments"] as ReadonlyArray<unknown>)[0]
+    if (!isNode(title) || title.type !== "Identifier") return
+    for (const [index, above] of ancestors.entries()) {
+      if (!["ArrowFunctionExpression", "FunctionExpression", "FunctionDeclaration"].includes(above.type)) continue
+      const position = (above["params"] as ReadonlyArray<SyntaxNode>)
+        .findIndex((parameter) => parameter["name"] === title["name"])
+      const owner = above.type === "FunctionDeclaration" ? above : ancestors[index - 1]
+      const name = isNode(owner?.["id"]) ? owner["id"]["name"] : undefined
+      if (position >= 0 && typeof name === "string") wrappers.set(name, position)
+    }
+  })
+  return wrappers
+}
+
+/** The wrappers that a file imports from files beside it. */
+const wrappersImported = (file: string, parsed: Parsed): Wrappers => {
+  const wrappers: Wrappers = new Map()
+  for (const item of parsed.module.staticImports) {
+    const path = relative(Path.resolve(root, Path.dirname(file), item.moduleRequest.value))
+    if (!item.moduleRequest.value.startsWith(".") || !path.startsWith("test/") || !exists(path)) continue
+    const found = wrappersIn(parse(path, read(path)).program)
+    for (const entry of item.entries) {
+      const position = found.get(entry.importName.name ?? "")
+      if (position !== undefined) wrappers.set(entry.localName.value, position)
+    }
+  }
+  return wrappers
+}
+
 /**
  * The titles of the tests in a file: every call whose callee starts at `it`, `test` or `describe` (`it.effect`,
- * `it.effect.prop`, `it.each(...)`, ...) and whose first argument is text. What only `skipIf` or `runIf` decides when it
- * runs is taken as running.
+ * `it.effect.prop`, `it.each(...)`, ...) and whose first argument is text; and every call of a function, of this file or
+ * imported from one below `test`, that hands the text on as a title. What only `skipIf` or `runIf` decides when it runs is
+ * taken as running.
  */
 export const testTitlesOf = (file: string, text: string): Array<TestTitle> => {
   const titles: Array<TestTitle> = []
-  const { program } = parse(file, text)
+  const parsed = parse(file, text)
+  const wrappers: Wrappers = new Map([...wrappersImported(file, parsed), ...wrappersIn(parsed.program)])
   const isSkipped = (chain: ReadonlyArray<string>): boolean => chain.some((name) => skips.has(name))
-  walk(program, (node, ancestors) => {
+  walk(parsed.program, (node, ancestors) => {
     if (node.type !== "CallExpression") return
     const chain = chainOf(node["callee"])
-    if (!["it", "test", "describe"].includes(chain[0] ?? "")) return
-    const title = textOf((node["arguments"] as ReadonlyArray<unknown>)[0])
-    if (title === undefined || (node["arguments"] as ReadonlyArray<unknown>).length < 2) return
+    const position = starts.has(chain[0] ?? "") ? 0 : wrappers.get(chain[0] ?? "")
+    const args = node["arguments"] as ReadonlyArray<unknown>
+    const title = position === undefined ? undefined : textOf(args[position])
+    if (title === undefined || args.length < 2) return
     const skipped = isSkipped(chain) ||
       ancestors.some((above) => above.type === "CallExpression" && isSkipped(chainOf(above["callee"])))
     titles.push({ title, line: lineAt(text, node.start), skipped })

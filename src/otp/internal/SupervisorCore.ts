@@ -27,9 +27,12 @@ import { RestartWindow } from "./RestartWindow.ts"
 import type { Starting, StartPurpose, Stopping, StoppingAll, StopPurpose, Waiting } from "./SupervisorActivity.ts"
 import { type Child, Children, offender, stoppedAsTold } from "./SupervisorChildren.ts"
 import type { Action, Answer, Event, ExitClass, ExitWith, Report, Request, Types } from "./SupervisorProtocol.ts"
-import { type ChildOptions, type ChildSpec, type SupervisorSpec, validateChild } from "./SupervisorSpec.ts"
+import { type ChildOptions, type ChildSpec, type Shutdown, type SupervisorSpec, validateChild } from "./SupervisorSpec.ts"
 
 const noTimer = 0
+
+/** The limit for an aborted start of a worker whose shutdown is `infinity`. */
+const abortMillis = 5000
 
 /**
  * A view of the state for tests and observers.
@@ -344,13 +347,15 @@ export class SupervisorCore<T extends Types> {
     if (this.phase === "exiting") this.stopEverything()
   }
 
-  /** Asks a start under way to end, with the patience the child's shutdown allows. */
+  /**
+   * Asks a start under way to end, with the patience the child's shutdown allows. A worker that may take for ever to stop
+   * may not do so when it has not even started; a supervisor may, for its own children are limited in turn.
+   */
   private abort(activity: Starting<T>): void {
-    const child = activity.children[activity.at]!
-    const kill = child.spec.shutdown === "brutal_kill"
+    const { number, spec } = activity.children[activity.at]!
     activity.aborted = true
-    this.do({ _tag: "AbortStart", child: child.number, kill })
-    activity.timer = this.arm(child.spec)
+    this.do({ _tag: "AbortStart", child: number, kill: spec.shutdown === "brutal_kill" })
+    activity.timer = this.arm(spec.shutdown === "infinity" && spec.type === "worker" ? abortMillis : spec.shutdown)
   }
 
   // --- stopping -------------------------------------------------------------------------------------------------------
@@ -370,7 +375,7 @@ export class SupervisorCore<T extends Types> {
         this.reap(child)
       } else {
         this.tell(child)
-        activity.timer = this.arm(child.spec)
+        activity.timer = this.arm(child.spec.shutdown)
         return
       }
     }
@@ -422,7 +427,7 @@ export class SupervisorCore<T extends Types> {
       else this.tell(child)
     }
     if (left.size === 0) this.endStopAll(activity)
-    else activity.timer = this.arm(template)
+    else activity.timer = this.arm(template.shutdown)
   }
 
   private stoppedOne(activity: StoppingAll<T>, child: Child<T>, before = false): void {
@@ -457,10 +462,10 @@ export class SupervisorCore<T extends Types> {
     this.do({ _tag: "KillChild", child: child.number, key: child.key })
   }
 
-  private arm(spec: ChildSpec<T["Start"]>): number {
-    if (typeof spec.shutdown !== "number") return noTimer
+  private arm(shutdown: Shutdown): number {
+    if (typeof shutdown !== "number") return noTimer
     const timer = ++this.timers
-    this.do({ _tag: "ArmTimer", timer, millis: spec.shutdown })
+    this.do({ _tag: "ArmTimer", timer, millis: shutdown })
     return timer
   }
 

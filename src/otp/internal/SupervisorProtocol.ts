@@ -187,7 +187,8 @@ export type ExitWith<T extends Types> =
  * - `StartChild`: start it, linked and in the shell's own time, then feed the outcome. `attempt` is 0 for a first start (and
  *   for the others of a group), else the number of the restart attempt.
  * - `AbortStart`: the supervisor must end while this start is under way. Ask the half-started process to shut down (kill it
- *   when `kill`) and feed the outcome as ever.
+ *   when `kill`) and feed the outcome as ever. Without an end in time a second one with `kill` follows, at the limit of the
+ *   child's shutdown; a worker's `infinity` is 5 s here, a supervisor's is `infinity`.
  * - `ExitChild`: send the exit signal `shutdown`. `KillChild`: send `kill`. The `ChildExited` that follows is awaited.
  * - `ArmTimer`, `CancelTimer`: a timer of the shutdown limit.
  * - `DelayRestart`: feed `Retry` later. Without back-off at once, but behind what is already in the mailbox; with it after

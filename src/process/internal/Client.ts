@@ -53,14 +53,12 @@ const asEffect = <T extends { evaluate(fiber: AnyFiber): Effect.Effect<unknown, 
   label: string,
   klass: new(...args: Array<never>) => T
 ): void => {
-  const { evaluate } = klass.prototype as T
   Object.setPrototypeOf(
     klass.prototype,
     Effectable.Prototype<Effect.Effect<unknown, unknown>>({
       label,
-      evaluate(fiber) {
-        return evaluate.call(this as unknown as T, fiber)
-      }
+      // The prototype's `this` is the instance: it has the method, its type does not say so.
+      evaluate: (klass.prototype as T).evaluate as (fiber: AnyFiber) => Effect.Effect<unknown, unknown>
     })
   )
 }

@@ -566,11 +566,19 @@ describe("S7: the parent", () => {
     down a shutdown  -> disarm, END parent shutdown
   `)
 
-  scenario("[S7] brutal_kill aborts brutally, infinity waits", `
+  scenario("[S7] brutal_kill aborts brutally", `
     one_for_one
     child a shutdown brutal_kill
     start            -> start a
     parent shutdown  -> abort a kill
+    fail a killed    -> END parent shutdown
+  `)
+  scenario("[S7] a worker with infinity has five seconds to give up its start", `
+    one_for_one
+    child a shutdown infinity
+    start            -> start a
+    parent shutdown  -> abort a, arm 5000
+    timer            -> abort a kill
     fail a killed    -> END parent shutdown
   `)
   scenario("[S7] a supervisor that is still starting is given all the time it needs", `

@@ -23,7 +23,7 @@ export const anything: Profile = { wholeSeconds: false, dynamicIgnore: true, ref
 export const erlangProfile: Profile = { wholeSeconds: true, dynamicIgnore: false, refuse: true }
 
 /** A small generator of numbers from a seed. */
-class Dice {
+export class Dice {
   private state: number
 
   constructor(seed: number) {
@@ -131,7 +131,7 @@ class Generator {
       [8, "crash"],
       [7, this.profile.refuse && shutdown !== "infinity" ? "refuse" : "obey"]
     ])
-    if (!id.endsWith(".template")) this.workers.push(id)
+    if (!id.endsWith(".template") && !this.workers.includes(id)) this.workers.push(id)
     return { kind: "worker", id, restart, shutdown, significant: this.significant(restart, autoShutdown), onShutdown }
   }
 
