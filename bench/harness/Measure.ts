@@ -1,8 +1,8 @@
 /**
  * Rounds: warms both sides up, finds how much work fills a round, then measures ours and Erlang's in turn.
  *
- * A forced collection before each of our rounds keeps the garbage of one benchmark out of the next; what a round leaves
- * behind itself is collected on its own time.
+ * A forced collection before each benchmark keeps the garbage of one out of the next. There is none between rounds: it
+ * makes V8 throw optimised code away (what it had specialised on is gone), and a round would measure the compiler.
  *
  * @since 0.1.0
  */
@@ -19,6 +19,8 @@ import { type Summary, summarize } from "./Statistics.ts"
 export interface Effort {
   readonly rounds: number
   readonly roundMillis: number
+  /** How long each side works before anything is measured. */
+  readonly warmupMillis: number
 }
 
 /**
@@ -28,8 +30,8 @@ export interface Effort {
  * @since 0.1.0
  */
 export const effort: { readonly full: Effort; readonly quick: Effort } = {
-  full: { rounds: 9, roundMillis: 200 },
-  quick: { rounds: 3, roundMillis: 60 }
+  full: { rounds: 9, roundMillis: 250, warmupMillis: 1500 },
+  quick: { rounds: 3, roundMillis: 100, warmupMillis: 400 }
 }
 
 /**
@@ -57,23 +59,25 @@ const elapsed = async (side: Side, count: number): Promise<number> => {
   return performance.now() - start
 }
 
-/** Runs the side with growing counts until a round takes about as long as it should; that is its warm-up as well. */
-const calibrate = async (side: Side, benchmark: Benchmark, roundMillis: number): Promise<number> => {
+/**
+ * Runs the side with growing counts until a round takes about as long as it should and the warm-up is over. Which count that
+ * is may still fall while the side gets faster, so that the last trials decide.
+ */
+const calibrate = async (side: Side, benchmark: Benchmark, effort: Effort): Promise<number> => {
   const { count } = benchmark
   if (count._tag === "Fixed") {
     await side(count.warmup)
     return count.count
   }
+  const start = performance.now()
   let current = count.start
-  for (let attempt = 0; attempt < 12; attempt++) {
-    const millis = await elapsed(side, current)
-    const factor = roundMillis / Math.max(millis, 0.01)
-    if (factor < 1.3 && factor > 0.5 && attempt > 1) return current
+  for (;;) {
+    const factor = effort.roundMillis / Math.max(await elapsed(side, current), 0.01)
     const next = Math.min(count.max, Math.max(count.start, Math.round(current * Math.min(factor, 8))))
-    if (next === current && attempt > 1) return current
+    const settled = next === current || (factor < 1.3 && factor > 0.7)
     current = next
+    if (settled && performance.now() - start > effort.warmupMillis) return current
   }
-  return current
 }
 
 /**
@@ -91,13 +95,13 @@ export const measure = async (
   const theirs: Side | undefined = erlang === undefined || module === undefined
     ? undefined
     : (count) => erlang.run(module, count)
-  const ourCount = await calibrate(benchmark.ours, benchmark, effort.roundMillis)
-  const theirCount = theirs === undefined ? 0 : await calibrate(theirs, benchmark, effort.roundMillis)
+  collect()
+  const ourCount = await calibrate(benchmark.ours, benchmark, effort)
+  const theirCount = theirs === undefined ? 0 : await calibrate(theirs, benchmark, effort)
   const ourValues: Array<Values> = []
   const theirValues: Array<Values> = []
   const rounds = Math.min(effort.rounds, benchmark.rounds ?? effort.rounds)
   for (let round = 0; round < rounds; round++) {
-    collect()
     ourValues.push(await benchmark.ours(ourCount))
     if (theirs !== undefined) theirValues.push(await theirs(theirCount))
   }

@@ -8,15 +8,23 @@
  *
  * @since 0.1.0
  */
+import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as Scope from "effect/Scope"
+import type * as Queue from "effect/Queue"
+import * as Scope from "effect/Scope"
 import type * as CallError from "./CallError.ts"
+import { callEffect, type RefBase } from "./internal/Client.ts"
 import { awaitEnd, awaitEndWithin, type SpawnOptions as StartOptions, startServer, tie } from "./internal/Lifecycle.ts"
-import { ServerProcess } from "./internal/ServerProcess.ts"
+import { CurrentProcess, type LocalProcess } from "./internal/LocalProcess.ts"
+import { type ServerBehaviour, ServerProcess } from "./internal/ServerProcess.ts"
+import { systemRequest } from "./internal/SystemRequest.ts"
 import type { Timer as TimerBase } from "./internal/Timers.ts"
-import { Node } from "./Node.ts"
+import type * as Message from "./Message.ts"
+import { Node, type Service as NodeService } from "./Node.ts"
 import type { Core } from "./Protocol.ts"
-import { unsafeFromProcess } from "./ProcessRef.ts"
+import * as Process from "./Process.ts"
+import { type Ref, unsafeFromAddress, unsafeFromProcess } from "./ProcessRef.ts"
 
 export {
   CALL,
@@ -30,15 +38,18 @@ export {
   type Envelope,
   EXIT,
   type ExitEnvelope,
+  STOP,
+  type StopEnvelope,
+  SYSTEM,
   TERM,
   type TermEnvelope,
   TIMEOUT,
   type TimeoutEnvelope
 } from "./internal/Envelope.ts"
 export { Ignore, type ServerBehaviour as Behaviour, ServerProcess as Instance, Started } from "./internal/ServerProcess.ts"
+export { type LocalProcess as Process } from "./internal/LocalProcess.ts"
 export { Timer } from "./internal/Timers.ts"
 export { type SpawnOptions as StartOptions } from "./internal/Lifecycle.ts"
-import type { ServerBehaviour } from "./internal/ServerProcess.ts"
 
 /**
  * The number of messages a process of this behaviour may handle in the turn of their sender: all, at first.
@@ -100,6 +111,15 @@ export const refOf = (instance: ServerProcess, protocol: Core): unknown =>
   unsafeFromProcess(instance.node, protocol, instance)
 
 /**
+ * A ref by address, with the methods of a protocol. The caller says of which type it is.
+ *
+ * @category refs
+ * @since 0.1.0
+ */
+export const refAt = (node: NodeService, protocol: Core, target: Process.Target): unknown =>
+  unsafeFromAddress(node.runtime, protocol, Process.toAddress(target))
+
+/**
  * Arms a timer of the node of an instance; `millis` of any length.
  *
  * @category timers
@@ -116,5 +136,76 @@ export const armTimer = (instance: ServerProcess, timer: TimerBase, millis: numb
  */
 export const cancelTimer = (instance: ServerProcess, timer: TimerBase): boolean => instance.node.timers.cancel(timer)
 
+/**
+ * Starts a process that takes its own messages and belongs to nobody, and gives the process itself.
+ *
+ * @category starting
+ * @since 0.1.0
+ */
+export const spawnDetached = (
+  body: (mailbox: Queue.Dequeue<unknown>) => Effect.Effect<unknown, unknown>,
+  options: Process.SpawnOptions & { readonly onSpawn?: (process: LocalProcess) => void }
+): Effect.Effect<LocalProcess, CallError.StartError, Node> =>
+  Effect.flatMap(Node, ({ runtime }) => Effect.withFiber((fiber) => Process.spawnIn(runtime, body, options, fiber)))
+
+/**
+ * Calls a message of a protocol by its tag, at any address: what the functions of a behaviour do that talk to an instance.
+ *
+ * @category calls
+ * @since 0.1.0
+ */
+export const call = (
+  protocol: Core,
+  target: Process.Target,
+  tag: string,
+  payload: unknown,
+  options?: { readonly timeout?: Duration.Input }
+): Effect.Effect<unknown, unknown, Node> =>
+  Effect.flatMap(Node, ({ runtime }) => {
+    const index = protocol.indexByTag.get(tag)
+    if (index === undefined) return Effect.die(new Error(`${protocol.name} has no message ${tag}`))
+    return callEffect(unsafeFromAddress(runtime, protocol, Process.toAddress(target)), index, payload, options?.timeout)
+  })
+
+/**
+ * The services of the running fiber without those of its process: to start something on behalf of one process in another.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export const services = <R>(): Effect.Effect<Context.Context<Exclude<R, Process.CurrentProcess | Scope.Scope>>, never, R> =>
+  Effect.map(
+    Effect.context<R>(),
+    (context) =>
+      Context.omit(CurrentProcess, Scope.Scope)(
+        context as Context.Context<LocalProcess | Scope.Scope> // it may have them; the type of R need not say so
+      ) as Context.Context<Exclude<R, Process.CurrentProcess | Scope.Scope>>
+  )
+
+/**
+ * The process in whose fiber an effect runs, as an instance; undefined outside of any.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export const current: Effect.Effect<LocalProcess | undefined> = Effect.withFiber((fiber) =>
+  Effect.succeed(Context.getOrUndefined(fiber.context as Context.Context<LocalProcess>, CurrentProcess))
+)
+
+/**
+ * Runs an effect inside the server of a ref, between two of its messages, and waits for its result (OTP's system
+ * messages): at most 5 seconds unless `timeout` says otherwise. `request` is what a `CallError` calls it. Works for
+ * servers of this node.
+ *
+ * @category system
+ * @since 0.1.0
+ */
+export const system = <A, E, M extends Message.Any>(
+  ref: Ref<M>,
+  request: string,
+  run: (instance: ServerProcess) => Effect.Effect<A, E>,
+  timeout?: Duration.Input
+): Effect.Effect<A, E | CallError.CallError> =>
+  systemRequest(ref as unknown as RefBase, request, run, timeout) // every ref is of this class
+
 export { awaitEnd, awaitEndWithin }
-export type { CallError }

@@ -85,10 +85,11 @@ export interface SpawnOptions {
   readonly link?: boolean
 }
 
-const spawnIn = (
+/** @internal */
+export const spawnIn = (
   node: NodeRuntime,
   body: (mailbox: Queue.Dequeue<unknown>) => Effect.Effect<unknown, unknown>,
-  options: SpawnOptions | undefined,
+  options: (SpawnOptions & { readonly onSpawn?: (process: LocalProcess) => void }) | undefined,
   fiber: Fiber.Fiber<unknown, unknown>
 ): Effect.Effect<QueueProcess, CallError.StartError> =>
   Effect.suspend(() => {
@@ -114,6 +115,7 @@ const spawnIn = (
       if (node.tracer !== undefined) {
         node.tracer({ _tag: "Spawn", pid: process.pid, name: process.displayName, parent: parent?.pid })
       }
+      options?.onSpawn?.(process)
       ignite(process, queueProgram, fiber.context)
       return process
     })

@@ -164,6 +164,12 @@ export const unsafeFromProcess = (node: NodeRuntime, core: Protocol.Core, proces
   new (classOf(core))(node, process, process.pid, false)
 
 /** @internal */
+export const unsafeFromAddress = (node: NodeRuntime, core: Protocol.Core, address: Address): RefBase => {
+  const process = isPid(address) ? node.resolve(address) : undefined
+  return new (classOf(core))(node, process instanceof ServerProcess ? process : undefined, address, false)
+}
+
+/** @internal */
 export const isRef = (u: unknown): u is RefBase => u instanceof RefBase
 
 /**

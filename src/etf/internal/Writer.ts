@@ -431,6 +431,19 @@ export class Writer {
     return true
   }
 
+  /** Turns the list of `length` elements written at `start` into the short form, when all of them are bytes. */
+  shorten(start: number, length: number): void {
+    const buffer = this.buffer
+    const first = start + 5
+    if (length > 0xffff || this.pos !== first + 2 * length) return
+    for (let at = first; at < this.pos; at += 2) if (buffer[at] !== 97) return
+    buffer[start] = 107
+    buffer[start + 1] = length >>> 8
+    buffer[start + 2] = length
+    for (let i = 0; i < length; i++) buffer[start + 3 + i] = buffer[first + 2 * i + 1]!
+    this.pos = start + 3 + length
+  }
+
   // Writes a leaf whole and gives undefined, or writes the head of a container and gives what follows it.
   private open(term: unknown): ReadonlyArray<unknown> | undefined {
     if (typeof term === "number") return this.done(this.number(term))

@@ -1,12 +1,13 @@
 /**
  * The sliding window of restarts: decides when a supervisor has restarted too often.
  *
- * Guarantees OTP's rule: `intensity` restarts are allowed within `period`, the next one is refused. Every attempt that is
- * asked for is counted, also the refused one and those whose start then fails. The far edge of the window is inclusive.
+ * Guarantees OTP's rule: `intensity` restarts are allowed within `period`, the next one is refused. Every attempt that
+ * is asked for is counted, also the refused one and those whose start then fails. The far edge of the window is
+ * inclusive.
  *
- * Resolution: a period of whole seconds is measured as OTP measures it, in whole seconds of the clock, so that 0.999 s and
- * 5.000 s are five seconds apart and still in a period of 5 s. Any other period (500 ms, 1.5 s), which OTP does not have,
- * is measured in exact milliseconds, inclusive as well.
+ * Resolution: a period of whole seconds is measured as OTP measures it, in whole seconds of the clock, so that 0.999 s
+ * and 5.000 s are five seconds apart and still in a period of 5 s. Any other period (500 ms, 1.5 s), which OTP does not
+ * have, is measured in exact milliseconds, inclusive as well.
  *
  * Refuses to know a clock: the time comes in with each call. It is mutable and owned by one supervisor; adding is O(1)
  * amortised whatever the intensity.
@@ -32,8 +33,8 @@ export class RestartWindow {
   }
 
   /**
-   * Counts a restart at a time in milliseconds; `false` when it is one too many and the supervisor must give up. The time
-   * must not run backwards.
+   * Counts a restart at a time in milliseconds; `false` when it is one too many and the supervisor must give up. The
+   * time must not run backwards.
    */
   add(nowMillis: number): boolean {
     const now = Math.floor(nowMillis / this.resolution) * this.resolution

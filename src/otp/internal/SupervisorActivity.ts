@@ -11,8 +11,8 @@ import type { Child } from "./SupervisorChildren.ts"
 import type { Request, Types } from "./SupervisorProtocol.ts"
 
 /**
- * Why children are being started, and so what follows when they are, or when one cannot be: the supervisor itself starts, a
- * child is restarted (with its group), a new child is added, a child that is down is started again.
+ * Why children are being started, and so what follows when they are, or when one cannot be: the supervisor itself
+ * starts, a child is restarted (with its group), a new child is added, a child that is down is started again.
  *
  * @since 0.1.0
  */

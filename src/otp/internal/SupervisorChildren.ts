@@ -1,9 +1,11 @@
 /**
  * The children of one supervisor, found by id, by process and by number.
  *
- * Guarantees: static children keep their place in start order over any number of restarts; finding, attaching, marking and
- * removing a child are O(1); the number of significant children that are not down is always at hand. A dynamic child that
- * waits for its restart stays known under its last process, as in OTP.
+ * Guarantees: static children keep their place in start order over any number of restarts; finding, attaching, marking
+ * and removing a child are O(1); the number of significant children that are not down is always at hand. A dynamic
+ * child that waits for its restart stays known under its last process, as in OTP.
+ *
+ * The arguments of a temporary child are let go once it runs.
  *
  * Refuses to decide anything: when a child is started, stopped or forgotten is for the core.
  *
@@ -13,15 +15,15 @@ import type { ChildInfo, ChildStatus, Counts, ExitClass, Offender, Types } from 
 import type { ChildSpec } from "./SupervisorSpec.ts"
 
 /**
- * One child. `exit` is set between the arrival of its exit signal and its handling; `attempt` is the number of the restart
- * attempt that is under way or comes next, 0 before the first.
+ * One child. `exit` is set between the arrival of its exit signal and its handling; `attempt` is the number of the
+ * restart attempt that is under way or comes next, 0 before the first.
  *
  * @since 0.1.0
  */
 export interface Child<T extends Types> {
   readonly number: number
   readonly spec: ChildSpec<T["Start"]>
-  readonly args: T["Args"] | undefined
+  args: T["Args"] | undefined
   status: ChildStatus
   key: T["Key"] | undefined
   exit: { readonly exitClass: ExitClass; readonly reason: T["Reason"] } | undefined
@@ -69,6 +71,8 @@ export class Children<T extends Types> {
     child.key = key
     child.exit = undefined
     child.upSince = nowMillis
+    // Never started again: its arguments, and what they hold on to, are not needed any more.
+    if (child.spec.restart === "temporary") child.args = undefined
     this.byKey.set(key, child)
     if (child.spec.significant) this.significant++
   }
@@ -179,12 +183,13 @@ export const offender = <T extends Types>(child: Child<T>): Offender<T> => ({
 })
 
 /**
- * Whether a child that was told to stop ended as it should. A permanent child must do exactly what it was told; others may
- * also end by themselves in an orderly way.
+ * Whether a child that was told to stop ended as it should. A permanent child must do exactly what it was told; others
+ * may also end by themselves in an orderly way.
  *
  * @since 0.1.0
  */
 export const stoppedAsTold = (spec: ChildSpec<unknown>, exitClass: ExitClass): boolean => {
   if (exitClass === (spec.shutdown === "brutal_kill" ? "killed" : "shutdown")) return true
-  return spec.restart !== "permanent" && (exitClass === "normal" || exitClass === "shutdown" || exitClass === "shutdownDetail")
+  return spec.restart !== "permanent" &&
+    (exitClass === "normal" || exitClass === "shutdown" || exitClass === "shutdownDetail")
 }

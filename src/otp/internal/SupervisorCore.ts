@@ -1,21 +1,25 @@
 /**
  * The restart logic of a supervisor: a state machine without I/O, clock or processes.
  *
- * `step(now, event)` changes the state and returns the actions the shell must carry out, in order. The state is mutable and
- * private for speed, but the machine is deterministic: the same events at the same times give the same actions.
+ * `step(now, event)` changes the state and returns the actions the shell must carry out, in order. The state is mutable
+ * and private for speed, but the machine is deterministic: the same events at the same times give the same actions.
  *
  * Guarantees OTP 25's rules. At most one child is being started or stopped at any time (the children of a
- * `simple_one_for_one` supervisor are stopped together). While that is so, exits of other children and requests wait in one
- * queue in order of arrival, as they would in the mailbox of a process that blocks; a child that is stopped before its turn
- * in the queue comes is thereby handled, so two deaths met by one group restart count once. The queue is here and not in
- * the shell because the exits that concern the operation under way must pass it.
+ * `simple_one_for_one` supervisor are stopped together). While that is so, exits of other children and requests wait in
+ * one queue in order of arrival, as they would in the mailbox of a process that blocks; a child that is stopped before
+ * its turn in the queue comes is thereby handled, so two deaths met by one group restart count once. The queue is here
+ * and not in the shell because the exits that concern the operation under way must pass it.
  *
- * Only the parent's exit does not wait: a start under way is aborted, a group is stopped but not started again, and then
- * everything is stopped in reverse order. Requests that wait are not answered: the caller sees the process end.
+ * Only the parent's exit does not wait: a start under way is aborted, a group is stopped but not started again, and
+ * then everything is stopped in reverse order. Requests that wait are not answered: the caller sees the process end.
  *
- * A restart that fails is not tried again in the same step. The child is `restarting` and the core asks for a retry, so that
- * the mailbox gets its turn. Back-off uses the same way for the first attempt. The retry counts against the intensity when
- * it is made, so a delay long enough never exhausts it. Under the group strategies the group is stopped before the delay.
+ * A restart that fails is not tried again in the same step. The child is `restarting` and the core asks for a retry, so
+ * that the mailbox gets its turn. Back-off uses the same way for the first attempt. The retry counts against the
+ * intensity when it is made, so a delay long enough never exhausts it. Under the group strategies the group is stopped
+ * before the delay.
+ *
+ * Differs from OTP 25 where OTP harms itself: a dynamic child that answers `ignore` to its restart is forgotten (OTP keeps
+ * it without a process and fails when it stops), and a specification sent to a dynamic supervisor is refused (OTP crashes).
  *
  * Refuses to repair a shell that breaks the protocol: the outcome of a start that is not under way is a defect.
  *
@@ -27,7 +31,13 @@ import { RestartWindow } from "./RestartWindow.ts"
 import type { Starting, StartPurpose, Stopping, StoppingAll, StopPurpose, Waiting } from "./SupervisorActivity.ts"
 import { type Child, Children, offender, stoppedAsTold } from "./SupervisorChildren.ts"
 import type { Action, Answer, Event, ExitClass, ExitWith, Report, Request, Types } from "./SupervisorProtocol.ts"
-import { type ChildOptions, type ChildSpec, type Shutdown, type SupervisorSpec, validateChild } from "./SupervisorSpec.ts"
+import {
+  type ChildOptions,
+  type ChildSpec,
+  type Shutdown,
+  type SupervisorSpec,
+  validateChild
+} from "./SupervisorSpec.ts"
 
 const noTimer = 0
 
@@ -90,7 +100,7 @@ export class SupervisorCore<T extends Types> {
     }
   }
 
-  // --- events -------------------------------------------------------------------------------------------------------
+  // --- events ---
 
   private take(event: Event<T>): void {
     switch (event._tag) {
@@ -178,7 +188,7 @@ export class SupervisorCore<T extends Types> {
     if (activity?.kind === "starting") this.abort(activity)
   }
 
-  // --- the life of the supervisor -------------------------------------------------------------------------------------
+  // --- the life of the supervisor ---
 
   private init(): void {
     if (this.phase !== "new") throw new Error("SupervisorCore.step: Start was fed twice")
@@ -211,13 +221,15 @@ export class SupervisorCore<T extends Types> {
     this.do({ _tag: "Exit", reason: this.exitWith })
   }
 
-  // --- exits and restarts ---------------------------------------------------------------------------------------------
+  // --- exits and restarts ---
 
   private handleExit(child: Child<T>): void {
     const { exitClass, reason } = child.exit!
     const restart = child.spec.restart
     const orderly = exitClass === "normal" || exitClass === "shutdown" || exitClass === "shutdownDetail"
-    if (restart === "permanent" || !orderly) this.report({ kind: "child_terminated", reason, offender: offender(child) })
+    if (restart === "permanent" || !orderly) {
+      this.report({ kind: "child_terminated", reason, offender: offender(child) })
+    }
     if (restart === "permanent" || (restart === "transient" && !orderly)) {
       const stable = this.now - child.upSince >= (this.spec.backoff?.resetAfterMillis ?? this.spec.periodMillis)
       child.attempt = stable ? 1 : child.attempt + 1
@@ -277,7 +289,7 @@ export class SupervisorCore<T extends Types> {
     }
   }
 
-  // --- starting -------------------------------------------------------------------------------------------------------
+  // --- starting ---
 
   private start(purpose: StartPurpose<T>, children: ReadonlyArray<Child<T>>): void {
     const activity: Starting<T> = { kind: "starting", purpose, children, at: 0, aborted: false, timer: noTimer }
@@ -289,7 +301,13 @@ export class SupervisorCore<T extends Types> {
     const child = activity.children[activity.at]
     if (child !== undefined && this.phase === "running") {
       const { args, number, spec } = child
-      this.do({ _tag: "StartChild", child: number, spec, args, attempt: isCause(activity.purpose, child) ? child.attempt : 0 })
+      this.do({
+        _tag: "StartChild",
+        child: number,
+        spec,
+        args,
+        attempt: isCause(activity.purpose, child) ? child.attempt : 0
+      })
     } else {
       this.endStart(activity)
     }
@@ -348,8 +366,8 @@ export class SupervisorCore<T extends Types> {
   }
 
   /**
-   * Asks a start under way to end, with the patience the child's shutdown allows. A worker that may take for ever to stop
-   * may not do so when it has not even started; a supervisor may, for its own children are limited in turn.
+   * Asks a start under way to end, with the patience the child's shutdown allows. A worker that may take for ever to
+   * stop may not do so when it has not even started; a supervisor may, for its own children are limited in turn.
    */
   private abort(activity: Starting<T>): void {
     const { number, spec } = activity.children[activity.at]!
@@ -358,7 +376,7 @@ export class SupervisorCore<T extends Types> {
     activity.timer = this.arm(spec.shutdown === "infinity" && spec.type === "worker" ? abortMillis : spec.shutdown)
   }
 
-  // --- stopping -------------------------------------------------------------------------------------------------------
+  // --- stopping ---
 
   private stop(purpose: StopPurpose<T>, children: ReadonlyArray<Child<T>>): void {
     const activity: Stopping<T> = { kind: "stopping", purpose, children, at: children.length - 1, timer: noTimer }
@@ -404,7 +422,9 @@ export class SupervisorCore<T extends Types> {
   /** Files the end of a child that was to be stopped. */
   private reap(child: Child<T>): void {
     const { exitClass, reason } = child.exit!
-    if (!stoppedAsTold(child.spec, exitClass)) this.report({ kind: "shutdown_error", reason, offender: offender(child) })
+    if (!stoppedAsTold(child.spec, exitClass)) {
+      this.report({ kind: "shutdown_error", reason, offender: offender(child) })
+    }
     this.children.down(child)
   }
 
@@ -475,7 +495,7 @@ export class SupervisorCore<T extends Types> {
     activity.timer = noTimer
   }
 
-  // --- administration -------------------------------------------------------------------------------------------------
+  // --- administration ---
 
   private handleRequest(from: T["From"], request: Request<T>): void {
     switch (request._tag) {

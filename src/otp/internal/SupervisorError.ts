@@ -49,7 +49,8 @@ const advice: { readonly [P in Problem]: string } = {
   InvalidShutdown: "shutdown must be brutal_kill, infinity or a number of milliseconds, 0 or more",
   InvalidType: "the type must be worker or supervisor",
   InvalidSignificant: "significant must be true or false",
-  SignificantPermanent: "a significant child may not be permanent: it would be restarted instead of ending the supervisor",
+  SignificantPermanent:
+    "a significant child may not be permanent: it would be restarted instead of ending the supervisor",
   SignificantNever: "a significant child needs autoShutdown any_significant or all_significant on its supervisor"
 }
 
@@ -81,4 +82,8 @@ export class InvalidSupervisorSpec extends Base {
 }
 
 const show = (value: unknown): string =>
-  typeof value === "string" ? JSON.stringify(value) : typeof value === "object" && value !== null ? "an object" : String(value)
+  typeof value === "string"
+    ? JSON.stringify(value)
+    : typeof value === "object" && value !== null
+    ? "an object"
+    : String(value)

@@ -1,9 +1,9 @@
 /**
  * What goes into a {@link SupervisorCore} and what comes out of it.
  *
- * Events are facts (a child started, a process exited, a timer fired, somebody asks for something), actions are orders the
- * shell carries out in the order given. Both are plain data; processes, exit reasons, start functions and callers are
- * opaque to the core and named by the five types of {@link Types}.
+ * Events are facts (a child started, a process exited, a timer fired, somebody asks for something), actions are orders
+ * the shell carries out in the order given. Both are plain data; processes, exit reasons, start functions and callers
+ * are opaque to the core and named by the five types of {@link Types}.
  *
  * @since 0.1.0
  */
@@ -37,13 +37,14 @@ export type ExitClass = "normal" | "shutdown" | "shutdownDetail" | "killed" | "e
  * The facts a shell feeds.
  *
  * - `Start`: the first event, once.
- * - `ChildStarted | ChildIgnored | ChildStartFailed`: the outcome of the last `StartChild`, exactly one for each, also when
- *   an `AbortStart` came in between. `child` is the number from the action.
- * - `ChildExited`: a process exited. Feed every exit signal that is not the parent's: strangers are ignored. The exit of a
- *   child must not overtake its `ChildStarted`.
+ * - `ChildStarted | ChildIgnored | ChildStartFailed`: the outcome of the last `StartChild`, exactly one for each, also
+ *   when an `AbortStart` came in between. `child` is the number from the action.
+ * - `ChildExited`: a process exited. Feed every exit signal that is not the parent's: strangers are ignored. The exit
+ *   of a child must not overtake its `ChildStarted`.
  * - `TimerFired`: an armed timer ran out. Stale timers are ignored.
  * - `Retry`: the delay of a `DelayRestart` is over.
- * - `ParentExited`: the parent's exit signal, or a request to stop from its behalf; `reason` becomes the supervisor's own.
+ * - `ParentExited`: the parent's exit signal, or a request to stop from its behalf; `reason` becomes the supervisor's
+ *   own.
  * - `Request`: an administration call; answered by one `Reply` with the same `from`, unless the supervisor ends before.
  *
  * @category models
@@ -54,7 +55,12 @@ export type Event<T extends Types> =
   | { readonly _tag: "ChildStarted"; readonly child: number; readonly key: T["Key"] }
   | { readonly _tag: "ChildIgnored"; readonly child: number }
   | { readonly _tag: "ChildStartFailed"; readonly child: number; readonly reason: T["Reason"] }
-  | { readonly _tag: "ChildExited"; readonly key: T["Key"]; readonly exitClass: ExitClass; readonly reason: T["Reason"] }
+  | {
+    readonly _tag: "ChildExited"
+    readonly key: T["Key"]
+    readonly exitClass: ExitClass
+    readonly reason: T["Reason"]
+  }
   | { readonly _tag: "TimerFired"; readonly timer: number }
   | { readonly _tag: "Retry"; readonly child: number }
   | { readonly _tag: "ParentExited"; readonly reason: T["Reason"] }
@@ -81,8 +87,9 @@ export type Request<T extends Types> =
   | { readonly _tag: "CountChildren" }
 
 /**
- * The answer to a {@link Request}: the first six say yes, the others are OTP's errors (`SimpleOneForOne`: this call needs a
- * static supervisor; `NotSimpleOneForOne`: this one a dynamic supervisor; `StartFailed`: the reason the start gave).
+ * The answer to a {@link Request}: the first six say yes, the others are OTP's errors (`SimpleOneForOne`: this call
+ * needs a static supervisor; `NotSimpleOneForOne`: this one a dynamic supervisor; `StartFailed`: the reason the start
+ * gave).
  *
  * @category models
  * @since 0.1.0
@@ -140,8 +147,9 @@ export interface Counts {
 }
 
 /**
- * The child a report is about. `key` is its process (the last one, when it is no more). `count` is there when dynamic children
- * were stopped together and this many did not stop as told, all with the same reason; `key` and `args` only if it is one.
+ * The child a report is about. `key` is its process (the last one, when it is no more). `count` is there when dynamic
+ * children were stopped together and this many did not stop as told, all with the same reason; `key` and `args` only if
+ * it is one.
  *
  * @category models
  * @since 0.1.0
@@ -170,8 +178,8 @@ export type Report<T extends Types> =
   | { readonly kind: "progress"; readonly offender: Offender<T> }
 
 /**
- * With what the supervisor's process ends: `shutdown` (it gave up, or significant children ended), the parent's reason, or,
- * when a child could not be started with the supervisor itself, `{shutdown, {failed_to_start_child, id, reason}}`.
+ * With what the supervisor's process ends: `shutdown` (it gave up, or significant children ended), the parent's reason,
+ * or, when a child could not be started with the supervisor itself, `{shutdown, {failed_to_start_child, id, reason}}`.
  *
  * @category models
  * @since 0.1.0
@@ -184,15 +192,15 @@ export type ExitWith<T extends Types> =
 /**
  * The orders the shell carries out, in this order.
  *
- * - `StartChild`: start it, linked and in the shell's own time, then feed the outcome. `attempt` is 0 for a first start (and
- *   for the others of a group), else the number of the restart attempt.
- * - `AbortStart`: the supervisor must end while this start is under way. Ask the half-started process to shut down (kill it
- *   when `kill`) and feed the outcome as ever. Without an end in time a second one with `kill` follows, at the limit of the
- *   child's shutdown; a worker's `infinity` is 5 s here, a supervisor's is `infinity`.
+ * - `StartChild`: start it, linked and in the shell's own time, then feed the outcome. `attempt` is 0 for a first start
+ *   (and for the others of a group), else the number of the restart attempt.
+ * - `AbortStart`: the supervisor must end while this start is under way. Ask the half-started process to shut down
+ *   (kill it when `kill`) and feed the outcome as ever. Without an end in time a second one with `kill` follows, at the
+ *   limit of the child's shutdown; a worker's `infinity` is 5 s here, a supervisor's is `infinity`.
  * - `ExitChild`: send the exit signal `shutdown`. `KillChild`: send `kill`. The `ChildExited` that follows is awaited.
  * - `ArmTimer`, `CancelTimer`: a timer of the shutdown limit.
- * - `DelayRestart`: feed `Retry` later. Without back-off at once, but behind what is already in the mailbox; with it after
- *   the delay for this attempt. A new delay for a child replaces the pending one.
+ * - `DelayRestart`: feed `Retry` later. Without back-off at once, but behind what is already in the mailbox; with it
+ *   after the delay for this attempt. A new delay for a child replaces the pending one.
  * - `CancelRestart`: that retry is not wanted any more.
  * - `Reply`, `Report`: to a caller, to the log.
  * - `Initialized`: all children of the specification are started; tell the starter.

@@ -2,8 +2,8 @@
  * What a supervisor is told to do: its strategy and limits, and the specification of each child.
  *
  * Guarantees: a {@link SupervisorSpec} that came out of {@link validate} obeys all of OTP's rules (unique ids, sane
- * numbers, significant children only where they have a meaning), and every default is filled in. All times are numbers of
- * milliseconds.
+ * numbers, significant children only where they have a meaning), and every default is filled in. All times are numbers
+ * of milliseconds.
  *
  * Refuses to know how a child is started: `start` is opaque and handed back in the action that asks for the start.
  *
@@ -103,8 +103,8 @@ export interface SupervisorSpec<out S> {
 }
 
 /**
- * A supervisor as it is written down. Defaults are OTP's: `one_for_one`, one restart in five seconds, `never`; any number
- * of children; no back-off. With `backoff`, `resetAfterMillis` defaults to the period.
+ * A supervisor as it is written down. Defaults are OTP's: `one_for_one`, one restart in five seconds, `never`; any
+ * number of children; no back-off. With `backoff`, `resetAfterMillis` defaults to the period.
  *
  * @category models
  * @since 0.1.0

@@ -69,7 +69,8 @@ abstract class Base implements Context {
 /** A cast or info: the number of its message in the protocol of the server, and the payload. */
 export class CastEnvelope extends Base {
   readonly kind: typeof CAST = CAST
-  readonly index: number
+  /** Changed only when the server goes on with another protocol. */
+  index: number
   readonly payload: unknown
 
   constructor(process: LocalProcess, index: number, payload: unknown) {
@@ -139,9 +140,9 @@ export class StopEnvelope extends Base {
 /** @since 0.1.0 */
 export class SystemEnvelope extends Base {
   readonly kind: typeof SYSTEM = SYSTEM
-  readonly payload: () => void
+  readonly payload: () => unknown
 
-  constructor(process: LocalProcess, run: () => void) {
+  constructor(process: LocalProcess, run: () => unknown) {
     super(process)
     this.payload = run
   }
@@ -175,7 +176,8 @@ export class CallEnvelope extends Timer implements From<unknown, unknown> {
   readonly process: CallTarget
   readonly protocolName: string
   readonly message: Message.Any
-  readonly index: number
+  /** As for a cast. */
+  index: number
   readonly payload: unknown
   /** After how long the caller gives up, in milliseconds. */
   limitMillis = 5000

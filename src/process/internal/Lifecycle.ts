@@ -26,6 +26,8 @@ export interface SpawnOptions {
   readonly environment?: { readonly [key: string]: unknown } | undefined
   readonly link?: boolean | undefined
   readonly timeout?: Duration.Input | undefined
+  /** Gets the process before it runs, so that a start under way can be ended. */
+  readonly onSpawn?: ((process: LocalProcess) => void) | undefined
 }
 
 /** Applies options to a process that has not started. */
@@ -113,6 +115,7 @@ export const startServer = (
   if (node.tracer !== undefined) {
     node.tracer({ _tag: "Spawn", pid: process.pid, name: process.displayName, parent: parent?.pid })
   }
+  options.onSpawn?.(process)
   ignite(process, serverProgram, fiber.context)
   const answer = (r: StartResult): Exit.Exit<ServerProcess, unknown> => {
     if (timedOut !== undefined) {

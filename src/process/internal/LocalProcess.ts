@@ -331,9 +331,11 @@ export abstract class LocalProcess implements Runnable, Watcher {
     if (extra !== undefined) node.remote.ended(this, reason)
   }
 
-  /** Runs a log effect in the context of the node. */
+  /** Runs a log effect with the loggers of the process, or of the node when its fiber has ended. */
   log(effect: Effect.Effect<void>): void {
-    Effect.runForkWith(this.node.context)(effect)
+    const { fiber } = this
+    const context = fiber === undefined || fiber.pollUnsafe() !== undefined ? this.node.context : fiber.context
+    Effect.runForkWith(context)(effect)
   }
 
   /** Reports an end that nobody asked for, with the fields of an OTP crash report. */

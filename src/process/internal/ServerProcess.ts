@@ -11,6 +11,7 @@
  * @since 0.1.0
  */
 import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Effectable from "effect/Effectable"
 import * as Exit from "effect/Exit"
@@ -19,6 +20,7 @@ import * as Duration from "effect/Duration"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as SchemaAST from "effect/SchemaAST"
+import * as Scope from "effect/Scope"
 import type { Reference } from "../../term/Reference.ts"
 import { equals as sameReference } from "../../term/Reference.ts"
 import * as CallError from "../CallError.ts"
@@ -49,7 +51,7 @@ import {
   TIMEOUT,
   TimeoutEnvelope
 } from "./Envelope.ts"
-import { currentOf, EXITING, finalize, LocalProcess, RUNNING, STARTING } from "./LocalProcess.ts"
+import { CurrentProcess, currentOf, EXITING, finalize, LocalProcess, RUNNING, STARTING } from "./LocalProcess.ts"
 import type { NodeRuntime } from "./NodeRuntime.ts"
 import { Ring } from "./Ring.ts"
 import { Timer } from "./Timers.ts"
@@ -68,16 +70,24 @@ export interface ServerBehaviour {
   terminate(process: ServerProcess, reason: ExitReason.ExitReason): Effect.Effect<unknown, unknown, unknown> | undefined
   /** What an observer may see of the state. */
   format(state: unknown): unknown
+  /**
+   * Whether the behaviour itself decides what the parent's exit signal and a request to stop mean: both go to `handle`.
+   * Otherwise they end the process, after `terminate`.
+   */
+  readonly ownsExit?: boolean
 }
 
 /** What `init` hands over: the state, and what follows. */
 export class Started {
   readonly state: unknown
   readonly next: Next<unknown> | undefined
+  /** Whether the starter goes on waiting until {@link ServerProcess.acknowledge}: the start is to be finished in the loop. */
+  readonly pending: boolean
 
-  constructor(state: unknown, next: Next<unknown> | undefined) {
+  constructor(state: unknown, next: Next<unknown> | undefined, pending = false) {
     this.state = state
     this.next = next
+    this.pending = pending
   }
 }
 
@@ -259,9 +269,31 @@ export class ServerProcess extends LocalProcess {
     this.push(new StopEnvelope(this, reason))
   }
 
-  /** Runs a function between two messages. */
-  system(run: () => void): void {
+  /** Runs a function between two messages. It may return what a handler of a cast may. */
+  system(run: () => unknown): void {
     this.push(new SystemEnvelope(this, run))
+  }
+
+  /**
+   * Goes on with another behaviour and with further services. Between two messages only; the messages that wait are
+   * renumbered for the new protocol, which has all of the old one's.
+   */
+  become(behaviour: ServerBehaviour, services: Context.Context<never>): void {
+    const fiber = this.fiber!
+    const merged = Context.add(Context.merge(fiber.context, services), Scope.Scope, this.scope)
+    fiber.setContext(Context.add(merged, CurrentProcess, this) as Context.Context<never>)
+    const { protocol: old } = this.behaviour
+    this.behaviour = behaviour
+    const { indexByTag } = behaviour.protocol
+    if (old === behaviour.protocol) return
+    const renumber = (envelope: Envelope): void => {
+      if (envelope.kind <= CAST) {
+        const message = envelope as CallEnvelope | CastEnvelope
+        message.index = indexByTag.get(old.messages[message.index]!._tag)!
+      }
+    }
+    for (let i = 0; i < (this.box?.length ?? 0); i++) renumber(this.box!.at(i)!)
+    for (let i = 0; i < (this.waiting?.length ?? 0); i++) renumber(this.waiting!.at(i)!.envelope)
   }
 
   private refuse(call: CallEnvelope): void {
@@ -405,16 +437,16 @@ export class ServerProcess extends LocalProcess {
     if (this.node.tracer !== undefined) this.trace(envelope)
     switch (kind) {
       case EXIT:
-        if (envelope.fromParent) return this.stopping(envelope.payload.reason)
+        if (envelope.fromParent && this.behaviour.ownsExit !== true) return this.stopping(envelope.payload.reason)
         break
       case TIMEOUT:
         if (envelope.payload !== this.idle?.round) return undefined
         break
       case STOP:
-        return this.stopping(envelope.payload)
+        if (this.behaviour.ownsExit !== true) return this.stopping(envelope.payload)
+        break
       case SYSTEM:
-        envelope.payload()
-        return undefined
+        return this.interpret(envelope.payload(), envelope)
     }
     let decided: unknown
     // oxlint-disable-next-line effect-otp/no-try -- user code is called here and may throw
@@ -557,15 +589,20 @@ export class ServerProcess extends LocalProcess {
       tell?.({ _tag: "Ignored" })
       return Effect.void
     }
-    const { next, state } = result as Started
+    const { next, pending, state } = result as Started
     this.state = state
     this.status = RUNNING
     this.args = undefined
     if (next !== undefined) this.follow(next)
+    if (!pending) this.acknowledge({ _tag: "Started" })
+    return this.drain()
+  }
+
+  /** Tells the starter how the start went; only the first word counts. */
+  acknowledge(result: StartResult): void {
     const tell = this.onStarted
     this.onStarted = undefined
-    tell?.({ _tag: "Started" })
-    return this.drain()
+    tell?.(result)
   }
 
   private startFailed(cause: Cause.Cause<unknown>): void {

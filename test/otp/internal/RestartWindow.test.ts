@@ -38,7 +38,9 @@ describe("RestartWindow", () => {
 
   it("equals the definition for random times", () => {
     let state = 7
-    const below = (n: number): number => (state = Math.imul(state, 1103515245) + 12345 >>> 0, Math.floor(state / 0x1_0000_0000 * n))
+    const below = (
+      n: number
+    ): number => (state = Math.imul(state, 1103515245) + 12345 >>> 0, Math.floor(state / 0x1_0000_0000 * n))
     for (let round = 0; round < 500; round++) {
       const intensity = below(5)
       const seconds = 1 + below(4)
@@ -49,8 +51,11 @@ describe("RestartWindow", () => {
         times.push(now)
         const second = Math.floor(now / 1000)
         const recent = times.filter((time) => second - Math.floor(time / 1000) <= seconds).length
-        assert.strictEqual(window.add(now), recent <= intensity)
-        assert.strictEqual(window.count, recent)
+        if (window.add(now) !== (recent <= intensity) || window.count !== recent) {
+          assert.fail(
+            `intensity ${intensity}, period ${seconds} s: ${window.count} and not ${recent} of ${times.join(" ")}`
+          )
+        }
       }
     }
   })

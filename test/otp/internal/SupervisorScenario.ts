@@ -1,8 +1,9 @@
 /**
  * A small language for conversations with a {@link SupervisorCore}.
  *
- * A scenario is a text. First the supervisor, then a line for each child, then lines `event -> actions`. The actions must be
- * exactly those the core gives, in order; a line without an arrow expects none. The time stays as it is until `at` moves it.
+ * A scenario is a text. First the supervisor, then a line for each child, then lines `event -> actions`. The actions
+ * must be exactly those the core gives, in order; a line without an arrow expects none. The time stays as it is until
+ * `at` moves it.
  *
  * ```
  * rest_for_one intensity 2 period 5000
@@ -15,17 +16,31 @@
  * down a boom    -> report child_terminated a boom, exit b.1, arm 100
  * ```
  *
- * Events: `start`, `ok ID`, `ignore ID`, `fail ID REASON` (outcomes of a start), `down PROCESS REASON`, `timer` (the last one
- * armed), `retry ID`, `parent REASON`, `at MILLIS` (may stand before another event), and requests `WHO: REQUEST`.
- * The processes of a child `a` are `a.1`, `a.2` and so on, in the order of their starts; `a` alone is its last one.
- * Reasons: `normal`, `shutdown`, `{shutdown}`, `killed`; anything else is an error. Progress reports are shown only after a line
- * `with progress` at the top.
+ * Events: `start`, `ok ID`, `ignore ID`, `fail ID REASON` (outcomes of a start), `down PROCESS REASON`, `timer` (the
+ * last one armed), `retry ID`, `parent REASON`, `at MILLIS` (may stand before another event), and requests `WHO:
+ * REQUEST`. The processes of a child `a` are `a.1`, `a.2` and so on, in the order of their starts; `a` alone is its
+ * last one. Reasons: `normal`, `shutdown`, `{shutdown}`, `killed`; anything else is an error. Progress reports are
+ * shown only after a line `with progress` at the top.
  */
 import { assert } from "@effect/vitest"
 import * as Result from "effect/Result"
 import { SupervisorCore } from "../../../src/otp/internal/SupervisorCore.ts"
-import type { Action, Answer, Event, ExitClass, Offender, Request, Types } from "../../../src/otp/internal/SupervisorProtocol.ts"
-import { type ChildOptions, type Restart, type Shutdown, type SupervisorOptions, validate } from "../../../src/otp/internal/SupervisorSpec.ts"
+import type {
+  Action,
+  Answer,
+  Event,
+  ExitClass,
+  Offender,
+  Request,
+  Types
+} from "../../../src/otp/internal/SupervisorProtocol.ts"
+import {
+  type ChildOptions,
+  type Restart,
+  type Shutdown,
+  type SupervisorOptions,
+  validate
+} from "../../../src/otp/internal/SupervisorSpec.ts"
 
 export interface ScenarioTypes extends Types {
   readonly Key: string
@@ -36,7 +51,11 @@ export interface ScenarioTypes extends Types {
 }
 
 export const exitClass = (reason: string): ExitClass =>
-  reason === "normal" || reason === "shutdown" || reason === "killed" ? reason : reason === "{shutdown}" ? "shutdownDetail" : "error"
+  reason === "normal" || reason === "shutdown" || reason === "killed"
+    ? reason
+    : reason === "{shutdown}"
+    ? "shutdownDetail"
+    : "error"
 
 type Mutable<A> = { -readonly [K in keyof A]: A[K] }
 
@@ -54,7 +73,10 @@ const parseChild = (words: ReadonlyArray<string>): ChildOptions<string> => {
   return child
 }
 
-const parseSupervisor = (words: ReadonlyArray<string>, children: ReadonlyArray<ChildOptions<string>>): SupervisorOptions<string> => {
+const parseSupervisor = (
+  words: ReadonlyArray<string>,
+  children: ReadonlyArray<ChildOptions<string>>
+): SupervisorOptions<string> => {
   const options: Mutable<SupervisorOptions<string>> = { strategy: words[0] as never, children }
   for (let i = 1; i < words.length; i++) {
     const word = words[i]!
@@ -209,7 +231,9 @@ class Scenario {
       case "Counts":
         return `specs ${answer.specs} active ${answer.active} supervisors ${answer.supervisors} workers ${answer.workers}`
       case "Children":
-        return `[${answer.children.map(({ id, key, status }) => key ?? (id === undefined ? status : `${id}:${status}`)).join(" ")}]`
+        return `[${
+          answer.children.map(({ id, key, status }) => key ?? (id === undefined ? status : `${id}:${status}`)).join(" ")
+        }]`
       default:
         return answer._tag
     }
@@ -240,7 +264,8 @@ export const play = (text: string): SupervisorCore<ScenarioTypes> => {
   while (lines[0]?.startsWith("child ")) children.push(parseChild(lines.shift()!.split(/\s+/).slice(1)))
   const scenario = new Scenario(parseSupervisor(supervisor.split(/\s+/), children), progress)
   const width = Math.max(...lines.map((line) => line.split("->")[0]!.trim().length))
-  const show = (event: string, actions: string): string => actions === "" ? event : `${event.padEnd(width)} -> ${actions}`
+  const show = (event: string, actions: string): string =>
+    actions === "" ? event : `${event.padEnd(width)} -> ${actions}`
   const expected: Array<string> = []
   const actual: Array<string> = []
   for (const line of lines) {

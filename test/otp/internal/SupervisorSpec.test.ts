@@ -1,9 +1,18 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Result from "effect/Result"
 import type { Problem } from "../../../src/otp/internal/SupervisorError.ts"
-import { type ChildOptions, type SupervisorOptions, validate, validateChild } from "../../../src/otp/internal/SupervisorSpec.ts"
+import {
+  type ChildOptions,
+  type SupervisorOptions,
+  validate,
+  validateChild
+} from "../../../src/otp/internal/SupervisorSpec.ts"
 
-const child = (options: Partial<ChildOptions<string>> = {}): ChildOptions<string> => ({ id: "a", start: "a", ...options })
+const child = (options: Partial<ChildOptions<string>> = {}): ChildOptions<string> => ({
+  id: "a",
+  start: "a",
+  ...options
+})
 
 const problem = (options: Partial<SupervisorOptions<string>>): readonly [Problem, string | undefined] | "valid" => {
   const result = validate({ children: [], ...options })
@@ -28,7 +37,9 @@ describe("SupervisorSpec", () => {
   })
 
   it("lets the back-off start anew after a period", () => {
-    assert.deepStrictEqual(Result.getOrThrow(validate({ periodMillis: 7, backoff: {}, children: [] })).backoff, { resetAfterMillis: 7 })
+    assert.deepStrictEqual(Result.getOrThrow(validate({ periodMillis: 7, backoff: {}, children: [] })).backoff, {
+      resetAfterMillis: 7
+    })
   })
 
   const cases: ReadonlyArray<readonly [string, Partial<SupervisorOptions<string>>, Problem, string | undefined]> = [
@@ -40,10 +51,20 @@ describe("SupervisorSpec", () => {
     ["a period that is not a number", { periodMillis: NaN }, "InvalidPeriod", undefined],
     ["an unknown autoShutdown", { autoShutdown: "some" as never }, "InvalidAutoShutdown", undefined],
     ["maxChildren on a static supervisor", { maxChildren: 3 }, "InvalidMaxChildren", undefined],
-    ["a negative maxChildren", { strategy: "simple_one_for_one", maxChildren: -1, children: [child()] }, "InvalidMaxChildren", undefined],
+    [
+      "a negative maxChildren",
+      { strategy: "simple_one_for_one", maxChildren: -1, children: [child()] },
+      "InvalidMaxChildren",
+      undefined
+    ],
     ["a negative reset", { backoff: { resetAfterMillis: -1 } }, "InvalidResetAfter", undefined],
     ["no template", { strategy: "simple_one_for_one" }, "InvalidTemplate", undefined],
-    ["two templates", { strategy: "simple_one_for_one", children: [child(), child({ id: "b" })] }, "InvalidTemplate", undefined],
+    [
+      "two templates",
+      { strategy: "simple_one_for_one", children: [child(), child({ id: "b" })] },
+      "InvalidTemplate",
+      undefined
+    ],
     ["an empty id", { children: [child({ id: "" })] }, "MissingId", undefined],
     ["the same id twice", { children: [child(), child({ id: "b" }), child()] }, "DuplicateId", "a"],
     ["an unknown restart", { children: [child({ restart: "often" as never })] }, "InvalidRestart", "a"],
@@ -51,8 +72,18 @@ describe("SupervisorSpec", () => {
     ["a shutdown that is not a number", { children: [child({ shutdown: NaN })] }, "InvalidShutdown", "a"],
     ["an unknown type", { children: [child({ type: "manager" as never })] }, "InvalidType", "a"],
     ["significant that is no boolean", { children: [child({ significant: 1 as never })] }, "InvalidSignificant", "a"],
-    ["[S8] a significant permanent child", { autoShutdown: "any_significant", children: [child({ significant: true })] }, "SignificantPermanent", "a"],
-    ["[S8] a significant child under never", { children: [child({ significant: true, restart: "transient" })] }, "SignificantNever", "a"]
+    [
+      "[S8] a significant permanent child",
+      { autoShutdown: "any_significant", children: [child({ significant: true })] },
+      "SignificantPermanent",
+      "a"
+    ],
+    [
+      "[S8] a significant child under never",
+      { children: [child({ significant: true, restart: "transient" })] },
+      "SignificantNever",
+      "a"
+    ]
   ]
   it.each(cases)("refuses %s", (_, options, expected, place) => {
     assert.deepStrictEqual(problem(options), [expected, place])
@@ -60,6 +91,7 @@ describe("SupervisorSpec", () => {
 
   it("takes the limits: intensity 0, shutdown 0, maxChildren 0, an infinite period", () => {
     assert.strictEqual(problem({ intensity: 0, periodMillis: Infinity, children: [child({ shutdown: 0 })] }), "valid")
+    assert.strictEqual(problem({ backoff: { resetAfterMillis: 0 } }), "valid")
     assert.strictEqual(problem({ strategy: "simple_one_for_one", maxChildren: 0, children: [child()] }), "valid")
   })
 

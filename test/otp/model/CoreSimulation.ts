@@ -1,8 +1,9 @@
 /**
- * A tree of {@link SupervisorCore}s with processes that start and stop at once: the shell of the core, without a runtime.
+ * A tree of {@link SupervisorCore}s with processes that start and stop at once: the shell of the core, without a
+ * runtime.
  *
- * Every supervisor has its mailbox in one queue of the world, first come first served; so events meet a core in the order in
- * which they happened, and some of them while it is busy.
+ * Every supervisor has its mailbox in one queue of the world, first come first served; so events meet a core in the
+ * order in which they happened, and some of them while it is busy.
  */
 import * as Result from "effect/Result"
 import { SupervisorCore } from "../../../src/otp/internal/SupervisorCore.ts"
@@ -47,7 +48,11 @@ interface Supervisor {
 }
 
 const exitClass = (reason: Reason): ExitClass =>
-  reason === "normal" || reason === "shutdown" || reason === "killed" ? reason : reason === "detail" ? "shutdownDetail" : "error"
+  reason === "normal" || reason === "shutdown" || reason === "killed"
+    ? reason
+    : reason === "detail"
+    ? "shutdownDetail"
+    : "error"
 
 const childOptions = (node: Node): ChildOptions<Node> => ({
   id: node.id,
@@ -157,7 +162,14 @@ class World {
   }
 
   start(sup: Supervisor, child: number, node: Node, name: string): void {
-    const process: Process = { name, node, parent: sup, alive: true, orphaned: sup.process.orphaned, supervisor: undefined }
+    const process: Process = {
+      name,
+      node,
+      parent: sup,
+      alive: true,
+      orphaned: sup.process.orphaned,
+      supervisor: undefined
+    }
     if (node.kind === "supervisor") {
       process.supervisor = makeSupervisor(process, node, child)
       return this.feed(process.supervisor, { _tag: "Start" })
@@ -234,7 +246,10 @@ class World {
     const below = (sup: Supervisor): Array<Supervisor> =>
       !sup.process.alive
         ? []
-        : [sup, ...this.childrenInOrder(sup).flatMap((child) => child.supervisor === undefined ? [] : below(child.supervisor))]
+        : [
+          sup,
+          ...this.childrenInOrder(sup).flatMap((child) => child.supervisor === undefined ? [] : below(child.supervisor))
+        ]
     return this.root === undefined ? [] : below(this.root)
   }
 
@@ -291,9 +306,21 @@ class World {
       }
       case "stranger": {
         const sup = this.supervisors().find((sup) => sup.process.name === fault.target)
-        const stranger: Process = { name: "stranger", node: this.root!.process.node, parent: undefined, alive: false, orphaned: false, supervisor: undefined }
+        const stranger: Process = {
+          name: "stranger",
+          node: this.root!.process.node,
+          parent: undefined,
+          alive: false,
+          orphaned: false,
+          supervisor: undefined
+        }
         if (sup === undefined) return
-        return this.feed(sup, { _tag: "ChildExited", key: stranger, exitClass: exitClass(fault.reason), reason: fault.reason })
+        return this.feed(sup, {
+          _tag: "ChildExited",
+          key: stranger,
+          exitClass: exitClass(fault.reason),
+          reason: fault.reason
+        })
       }
       case "stop":
         return this.feed(this.root!, { _tag: "ParentExited", reason: fault.reason })
@@ -307,7 +334,8 @@ class World {
 
   administrate(sup: Supervisor, fault: Extract<Fault, { readonly parent: string }>): void {
     const from = (answer: string) => this.lines.push(`reply ${answer}`)
-    const request = (request: Extract<Event<SimTypes>, { _tag: "Request" }>["request"]) => this.feed(sup, { _tag: "Request", from, request })
+    const request = (request: Extract<Event<SimTypes>, { _tag: "Request" }>["request"]) =>
+      this.feed(sup, { _tag: "Request", from, request })
     const dynamic = sup.core.spec.strategy === "simple_one_for_one"
     switch (fault.kind) {
       case "start":
@@ -348,7 +376,14 @@ export const runCore = (input: Case): Trace => {
   const steps: Array<Step> = []
   for (const plan of input.plans) world.apply(plan)
   steps.push(world.step("start", () => {
-    const process: Process = { name: input.root.id, node: input.root, parent: undefined, alive: true, orphaned: false, supervisor: undefined }
+    const process: Process = {
+      name: input.root.id,
+      node: input.root,
+      parent: undefined,
+      alive: true,
+      orphaned: false,
+      supervisor: undefined
+    }
     process.supervisor = world.root = makeSupervisor(process, input.root, 0)
     world.feed(process.supervisor, { _tag: "Start" })
   }))

@@ -1,28 +1,31 @@
 /**
  * Runs cases of supervision with Erlang's own `supervisor`, in one Erlang node for all of them.
  *
- * The cases go in as Erlang terms, the traces come back as lines: `C seed`, `> step`, then `L`, `O` and `T` lines of the
- * step, and `E reason` when the root ended.
+ * The cases go in as Erlang terms, the traces come back as lines: `C seed`, `> step`, then `L`, `O` and `T` lines of
+ * the step, and `E reason` when the root ended.
  */
-import { execFileSync } from "node:child_process"
+import { execFileSync, spawnSync } from "node:child_process"
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
-import { type Case, type Fault, type Node, type Reason, showFault, sortTogether, type Step, type Trace } from "./SupervisionCase.ts"
+import {
+  type Case,
+  type Fault,
+  type Node,
+  type Reason,
+  showFault,
+  sortTogether,
+  type Step,
+  type Trace
+} from "./SupervisionCase.ts"
 
 const source = fileURLToPath(new URL("./erlang/supervision_cases.erl", import.meta.url))
 
-/** Whether Erlang is installed. */
-export const hasErlang = (): boolean => {
-  try {
-    execFileSync("erl", ["-noshell", "-eval", "halt(0)."], { stdio: "ignore" })
-    execFileSync("erlc", ["-help"], { stdio: "ignore" })
-    return true
-  } catch {
-    return false
-  }
-}
+/** Whether Erlang and its compiler are installed. */
+export const hasErlang = (): boolean =>
+  spawnSync("erl", ["-noshell", "-eval", "halt(0)."], { stdio: "ignore" }).status === 0 &&
+  spawnSync("erlc", [], { stdio: "ignore" }).error === undefined
 
 const atom = (name: string): string => `'${name}'`
 
@@ -30,7 +33,9 @@ const showNode = (node: Node): string => {
   const common = `${node.kind}, ${atom(node.id)}, ${node.restart}, ${node.shutdown}, ${node.significant}`
   if (node.kind === "worker") return `{${common}, ${node.onShutdown}}`
   const children = node.children.map(showNode).join(", ")
-  return `{${common}, ${node.strategy}, ${node.intensity}, ${node.periodMillis / 1000}, ${node.autoShutdown}, [${children}]}`
+  return `{${common}, ${node.strategy}, ${node.intensity}, ${
+    node.periodMillis / 1000
+  }, ${node.autoShutdown}, [${children}]}`
 }
 
 const showTerm = (fault: Fault): string => {
@@ -57,7 +62,9 @@ const showTerm = (fault: Fault): string => {
 }
 
 const showCase = (input: Case): string =>
-  `{'case', ${input.seed}, ${showNode(input.root)}, [${input.plans.map(showTerm).join(", ")}], [${input.faults.map(showTerm).join(", ")}]}.\n`
+  `{'case', ${input.seed}, ${showNode(input.root)}, [${input.plans.map(showTerm).join(", ")}], [${
+    input.faults.map(showTerm).join(", ")
+  }]}.\n`
 
 const parse = (input: Case, text: ReadonlyArray<string>): Trace => {
   const steps: Array<{ fault: string; lines: Array<string>; orphans: Array<string>; tree: Array<string> }> = []

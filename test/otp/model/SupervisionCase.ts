@@ -5,7 +5,9 @@
  * `supervisor`. Each gives a trace in the same words, so that traces are compared line by line.
  */
 
-/** How a process ended. `detail` is `{shutdown, detail}`, `failed:<id>` that a supervisor could not start this child. */
+/**
+ * How a process ended. `detail` is `{shutdown, detail}`, `failed:<id>` that a supervisor could not start this child.
+ */
 export type Reason = "normal" | "shutdown" | "detail" | "error" | "killed" | `failed:${string}`
 
 export type Restart = "permanent" | "transient" | "temporary"
@@ -23,7 +25,9 @@ export interface WorkerNode {
   readonly onShutdown: OnShutdown
 }
 
-/** A supervisor. With `simple_one_for_one` its only child is the template, and instances are named by `startDynamic`. */
+/**
+ * A supervisor. With `simple_one_for_one` its only child is the template, and instances are named by `startDynamic`.
+ */
 export interface SupervisorNode {
   readonly kind: "supervisor"
   readonly id: string
@@ -80,8 +84,8 @@ export interface Case {
 }
 
 /**
- * What happened in one step: in order what started, stopped, was reported and answered; then, in alphabetical order because
- * nobody promises an order, what happened to the processes below a killed supervisor; then the tree at rest.
+ * What happened in one step: in order what started, stopped, was reported and answered; then, in alphabetical order
+ * because nobody promises an order, what happened to the processes below a killed supervisor; then the tree at rest.
  */
 export interface Step {
   readonly fault: string
@@ -125,7 +129,8 @@ export const showFault = (fault: Fault): string => {
  * sorted. Applied by every runner to the lines of a step.
  */
 export const sortTogether = (lines: ReadonlyArray<string>): Array<string> => {
-  const kind = (line: string): string | undefined => /^stop (\S+)\.\d+ /.exec(line)?.[1] ?? /^(report \S+ shutdown_error) \S+ \S+\*/.exec(line)?.[1]
+  const kind = (line: string): string | undefined =>
+    /^stop (\S+)\.\d+ /.exec(line)?.[1] ?? /^(report \S+ shutdown_error) \S+ \S+\*/.exec(line)?.[1]
   const sorted: Array<string> = []
   let run: Array<string> = []
   let running: string | undefined

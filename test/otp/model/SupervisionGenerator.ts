@@ -1,15 +1,15 @@
 /**
  * Random trees and faults, the same for the same seed.
  *
- * `generateCase(seed)` makes trees up to three supervisors deep with up to fifteen nodes, all strategies and options, and up
- * to fourteen faults. `shrinkCase` drops faults for as long as a case keeps failing.
+ * `generateCase(seed)` makes trees up to three supervisors deep with up to fifteen nodes, all strategies and options,
+ * and up to fourteen faults. `shrinkCase` drops faults for as long as a case keeps failing.
  */
 import type { Case, Fault, Node, Plan, Reason, Restart, SupervisorNode, WorkerNode } from "./SupervisionCase.ts"
 
 /**
- * What a runner can do. `wholeSeconds`: only periods and delays of whole seconds. `dynamicIgnore`: a dynamic child may answer
- * `ignore` when it is restarted (OTP 25 then keeps a child without a process, and dies of it later). `refuse`: workers may
- * have to be killed, which takes a few milliseconds of real or virtual time.
+ * What a runner can do. `wholeSeconds`: only periods and delays of whole seconds. `dynamicIgnore`: a dynamic child may
+ * answer `ignore` when it is restarted (OTP 25 then keeps a child without a process, and dies of it later). `refuse`:
+ * workers may have to be killed, which takes a few milliseconds of real or virtual time.
  */
 export interface Profile {
   readonly wholeSeconds: boolean
@@ -91,7 +91,10 @@ class Generator {
       [27, "rest_for_one"],
       [depth === 0 ? 8 : 16, "simple_one_for_one"]
     ])
-    const own = dice.weighted<SupervisorNode["autoShutdown"]>([[60, "never"], [20, "any_significant"], [20, "all_significant"]])
+    const own = dice.weighted<SupervisorNode["autoShutdown"]>([[60, "never"], [20, "any_significant"], [
+      20,
+      "all_significant"
+    ]])
     const children: Array<Node> = []
     if (strategy === "simple_one_for_one") children.push(this.worker(own, `${id}.template`))
     else {
@@ -211,14 +214,20 @@ class Generator {
       [22, "administration"]
     ])
     // The root is killed seldom: that is the end of the case.
-    const target = dice.pick(dice.chance(90) && this.supervisors.length > 1 ? this.supervisors.slice(0, -1) : this.supervisors).id
+    const target =
+      dice.pick(dice.chance(90) && this.supervisors.length > 1 ? this.supervisors.slice(0, -1) : this.supervisors).id
     switch (this.workers.length === 0 && (kind === "crash" || kind === "plan") ? "administration" : kind) {
       case "crash":
         return this.crash()
       case "kill":
         return { kind: "kill", target }
       case "advance":
-        return { kind: "advance", millis: dice.pick(this.profile.wholeSeconds ? [1000, 2000, 5000, 6000] : [1, 499, 500, 501, 999, 1000, 2000, 5000, 6000]) }
+        return {
+          kind: "advance",
+          millis: dice.pick(
+            this.profile.wholeSeconds ? [1000, 2000, 5000, 6000] : [1, 499, 500, 501, 999, 1000, 2000, 5000, 6000]
+          )
+        }
       case "plan":
         return this.plan()
       case "stranger":

@@ -1,9 +1,10 @@
 /**
  * OTP's rules of supervision, as a program to be read.
  *
- * Processes start and stop at once, nothing is asynchronous but the mailbox of a supervisor, and nothing is optimised. It
- * was written from the rules (the numbered statements S1 to S9 of the semantics page) and does not use the core it is
- * compared with. Where the rules leave a choice, Erlang's `supervisor` decides: the generated cases are run against it too.
+ * Processes start and stop at once, nothing is asynchronous but the mailbox of a supervisor, and nothing is optimised.
+ * It was written from the rules (the numbered statements S1 to S9 of the semantics page) and does not use the core it
+ * is compared with. Where the rules leave a choice, Erlang's `supervisor` decides: the generated cases are run against
+ * it too.
  */
 import {
   type Case,
@@ -44,13 +45,17 @@ interface Kid {
   dead: Reason | undefined
 }
 
-type Mail = { readonly about: "exit"; readonly kid: Kid; readonly process: Process } | { readonly about: "retry"; readonly kid: Kid }
+type Mail = { readonly about: "exit"; readonly kid: Kid; readonly process: Process } | {
+  readonly about: "retry"
+  readonly kid: Kid
+}
 
 const orderly = (reason: Reason): boolean => reason === "normal" || reason === "shutdown" || reason === "detail"
 
 /** [S3] What a child that was told to stop may die of without being reported. */
 const expected = (node: Node, reason: Reason): boolean =>
-  reason === (node.shutdown === "brutal_kill" ? "killed" : "shutdown") || (node.restart !== "permanent" && orderly(reason))
+  reason === (node.shutdown === "brutal_kill" ? "killed" : "shutdown") ||
+  (node.restart !== "permanent" && orderly(reason))
 
 class World {
   now = 0
@@ -77,7 +82,13 @@ class World {
   startSupervisor(node: SupervisorNode, name: string): Process | { readonly error: Reason } {
     const sup: Supervisor = { kind: "supervisor", node, name, mailbox: [], kids: [], restarts: [] }
     if (node.strategy === "simple_one_for_one") return sup
-    sup.kids = node.children.map((child) => ({ name: child.id, node: child, state: "down", process: undefined, dead: undefined }))
+    sup.kids = node.children.map((child) => ({
+      name: child.id,
+      node: child,
+      state: "down",
+      process: undefined,
+      dead: undefined
+    }))
     const failed = this.startKids(sup, sup.kids)
     if (failed === undefined) return sup
     this.stopKids(sup, sup.kids)
@@ -137,7 +148,11 @@ class World {
   }
 
   stopProcess(process: Process, node: Node): Reason {
-    const reason = node.shutdown === "brutal_kill" ? "killed" : process.kind === "supervisor" ? "shutdown" : ending(process.node)
+    const reason = node.shutdown === "brutal_kill"
+      ? "killed"
+      : process.kind === "supervisor"
+      ? "shutdown"
+      : ending(process.node)
     if (process.kind === "supervisor") {
       if (reason === "killed") return this.killSupervisor(process)
       this.stopAllOf(process)
@@ -160,7 +175,9 @@ class World {
     sup.kids = []
   }
 
-  /** A killed supervisor stops nobody. Its children get its exit signal: workers die of it, supervisors stop in order. */
+  /**
+   * A killed supervisor stops nobody. Its children get its exit signal: workers die of it, supervisors stop in order.
+   */
   killSupervisor(sup: Supervisor): Reason {
     this.stopped(sup, "killed")
     const { lines } = this
@@ -214,7 +231,11 @@ class World {
       return this.giveUp(sup)
     }
     const at = sup.kids.indexOf(kid)
-    const group = sup.node.strategy === "one_for_all" ? sup.kids : sup.node.strategy === "rest_for_one" ? sup.kids.slice(at) : [kid]
+    const group = sup.node.strategy === "one_for_all"
+      ? sup.kids
+      : sup.node.strategy === "rest_for_one"
+      ? sup.kids.slice(at)
+      : [kid]
     kid.dead = undefined
     kid.process = undefined
     kid.state = "down"
@@ -276,7 +297,9 @@ class World {
 
   findWorker(name: string): { readonly sup: Supervisor; readonly kid: Kid } | undefined {
     for (const sup of this.supervisors()) {
-      for (const kid of sup.kids) if (kid.name === name && kid.state === "up" && kid.process?.kind === "worker") return { sup, kid }
+      for (const kid of sup.kids) {
+        if (kid.name === name && kid.state === "up" && kid.process?.kind === "worker") return { sup, kid }
+      }
     }
     return undefined
   }
