@@ -24,8 +24,8 @@ const { positionals, values } = parseArgs({ allowPositionals: true, options: { t
 
 const shorten = (url: string): string => {
   const path = url.replace(/^file:\/\//, "")
-  const at = Math.max(path.lastIndexOf("/node_modules/") + "/node_modules/".length - 1, path.lastIndexOf("/src/"), path.lastIndexOf("/bench/"))
-  return at < 0 ? path : path.slice(at + 1)
+  const at = Math.max(...["/node_modules/", "/src/", "/bench/"].map((folder) => path.lastIndexOf(folder)))
+  return at < 0 ? path : path.slice(at + 1).replace("node_modules/", "")
 }
 
 const print = (title: string, times: ReadonlyMap<string, number>, total: number, top: number): void => {
@@ -34,6 +34,8 @@ const print = (title: string, times: ReadonlyMap<string, number>, total: number,
     process.stdout.write(`${(micros / total * 100).toFixed(1).padStart(6)} %  ${name}\n`)
   }
 }
+
+process.stdout.on("error", () => process.exit()) // the reader (head, less) has seen enough
 
 for (const file of positionals) {
   const profile = JSON.parse(await readFile(file, "utf8")) as CpuProfile

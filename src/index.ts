@@ -3,6 +3,10 @@
  *
  * @since 0.1.0
  */
+export * as DynamicSupervisor from "./otp/DynamicSupervisor.ts"
+export * as GenServer from "./otp/GenServer.ts"
+export * as OtpError from "./otp/OtpError.ts"
+export * as Supervisor from "./otp/Supervisor.ts"
 export * as Address from "./process/Address.ts"
 export * as Behaviour from "./process/Behaviour.ts"
 export * as CallError from "./process/CallError.ts"
@@ -17,7 +21,3 @@ export * as Protocol from "./process/Protocol.ts"
 export * as Signal from "./process/Signal.ts"
 export * as Transition from "./process/Transition.ts"
 export * as Transport from "./process/Transport.ts"
-export * as DynamicSupervisor from "./otp/DynamicSupervisor.ts"
-export * as GenServer from "./otp/GenServer.ts"
-export * as OtpError from "./otp/OtpError.ts"
-export * as Supervisor from "./otp/Supervisor.ts"

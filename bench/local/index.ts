@@ -7,6 +7,7 @@ import type { Group } from "../harness/Benchmark.ts"
 import * as Counter from "./Counter.ts"
 import { runtime } from "./Program.ts"
 import * as Signals from "./Signals.ts"
+import * as Supervisors from "./Supervisors.ts"
 import * as Timers from "./Timers.ts"
 import * as Traffic from "./Traffic.ts"
 
@@ -14,6 +15,12 @@ import * as Traffic from "./Traffic.ts"
 export const load = (): Group => ({
   name: "local",
   sources: new URL("../erlang/", import.meta.url),
-  benchmarks: [...Counter.benchmarks, ...Signals.benchmarks, ...Timers.benchmarks, ...Traffic.benchmarks],
+  benchmarks: [
+    ...Counter.benchmarks,
+    ...Supervisors.benchmarks,
+    ...Signals.benchmarks,
+    ...Timers.benchmarks,
+    ...Traffic.benchmarks
+  ],
   close: () => runtime.dispose()
 })

@@ -154,7 +154,10 @@ export interface DynamicSupervisorRef<in Args, in out M extends Message.Any, out
   readonly protocol: Protocol.Core
 }
 
-const refOf = <Args, M extends Message.Any, E>(protocol: Protocol.Core, pid: Pid): DynamicSupervisorRef<Args, M, E> => ({
+const refOf = <Args, M extends Message.Any, E>(
+  protocol: Protocol.Core,
+  pid: Pid
+): DynamicSupervisorRef<Args, M, E> => ({
   "~effect-otp/DynamicSupervisorRef": { _Args: () => {}, _M: (_) => _, _E: () => undefined as never },
   pid,
   address: pid,
@@ -200,8 +203,13 @@ export const asChild = <const Id extends string, Args, M extends Message.Any, E,
   supervisor: DynamicSupervisor<Args, M, E, R>,
   options?: Supervisor.RestartOptions & Supervisor.StartOptions
 ): Supervisor.Child<Id, StartError, R> =>
-  Supervisor.childOf(id, "supervisor", options, (_, onSpawn) =>
-    Behaviour.startDetached(supervisor.behaviour, undefined, { ...options, label: id, link: true, onSpawn }))
+  Supervisor.childOf(
+    id,
+    "supervisor",
+    options,
+    (_, onSpawn) =>
+      Behaviour.startDetached(supervisor.behaviour, undefined, { ...options, label: id, link: true, onSpawn })
+  )
 
 /**
  * Starts a child. Its typed failures are in the error channel as they are; a full supervisor refuses with
@@ -216,15 +224,17 @@ export const startChild = <Args, M extends Message.Any, E>(
     : [args: Args, options?: { readonly name?: string }]
 ): Effect.Effect<ProcessRef<M>, E | SupervisorError | CallError, Node> =>
   Effect.matchEffect(
-    Supervisor.ask(supervisor, "StartDynamicChild", { args: { args, name: options?.name } satisfies ChildArguments }) as
-      Effect.Effect<Option.Option<Pid>, SupervisorError | CallError, Node>,
+    Supervisor.ask(supervisor, "StartDynamicChild", {
+      args: { args, name: options?.name } satisfies ChildArguments
+    }) as Effect.Effect<Option.Option<Pid>, SupervisorError | CallError, Node>,
     {
       // The typed failure of the child is the detail of the refusal.
       onFailure: (error) =>
         Effect.fail(error._tag === "SupervisorError" && error.reason === "StartFailed" ? error.detail as E : error),
       onSuccess: (pid) =>
         Option.match(pid, {
-          onNone: () => Effect.fail(new StartError({ process: supervisor.protocol.name, reason: new Ignored({}) }) as E), // E has StartError
+          onNone: () =>
+            Effect.fail(new StartError({ process: supervisor.protocol.name, reason: new Ignored({}) }) as E), // E has StartError
           onSome: (pid) => Effect.map(Node, (node) => Behaviour.refAt(node, supervisor.protocol, pid) as ProcessRef<M>)
         })
     }

@@ -11,6 +11,7 @@
  *
  * @since 0.1.0
  */
+import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -19,18 +20,18 @@ import type * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as Behaviour from "../process/Behaviour.ts"
-import type { StartError } from "../process/CallError.ts"
+import type { CallError, StartError } from "../process/CallError.ts"
 import type { ExitReason } from "../process/ExitReason.ts"
 import type { Context as HandlerContext, From, Handlers } from "../process/Handler.ts"
 import type { MailboxOptions } from "../process/Mailbox.ts"
 import type * as Message from "../process/Message.ts"
 import type { Node } from "../process/Node.ts"
 import type { CurrentProcess } from "../process/Process.ts"
-import type { ProcessRef } from "../process/ProcessRef.ts"
+import type { ProcessRef, Ref } from "../process/ProcessRef.ts"
 import type * as Protocol from "../process/Protocol.ts"
 import type { Next, Transition } from "../process/Transition.ts"
-import { type Callbacks, compile } from "./internal/ServerHandlers.ts"
-import type * as StateUpgrade from "./StateUpgrade.ts"
+import { type Callbacks, compile, isServer, Restore } from "./internal/ServerHandlers.ts"
+import * as StateUpgrade from "./StateUpgrade.ts"
 
 export { checked, fromPid, named } from "../process/ProcessRef.ts"
 export { next, noReply, reply, replyAndStop, stop } from "../process/Transition.ts"
@@ -57,14 +58,19 @@ export interface GenServer<in Args, in out M extends Message.Any, out E, out R> 
 }
 
 /**
- * A server with its parts as they were given, for tests without a process: `Counter.handlers.Add({ n: 1 }, 0, context)`.
+ * A server with its parts as they were given, for tests without a process: `CounterServer.handlers.Add({ n: 1 }, 0)`. A
+ * handler takes there what it takes in the definition.
  *
  * @category models
  * @since 0.1.0
  */
-export interface WithState<in Args, in out M extends Message.Any, out E, out R, S, out H> extends GenServer<Args, M, E, R> {
+export interface WithState<in Args, in out M extends Message.Any, out E, out R, S, out H>
+  extends GenServer<Args, M, E, R>
+{
   readonly init: (args: Args) => Effect.Effect<S | Started<S, unknown> | Behaviour.Ignore, E, any> // R says which
   readonly handlers: H
+  /** How states of earlier versions become states of this one, when it was given. */
+  readonly upgrade: StateUpgrade.StateUpgrade<S> | undefined
 }
 
 /**
@@ -147,7 +153,7 @@ export interface Options<Args, M extends Message.Any, S, C, E, RI, RC, RT, RE, H
   readonly terminate?: (reason: ExitReason, state: NoInfer<S>) => Effect.Effect<unknown, unknown, RE>
   /** What observers and crash reports may show of the state; all of it by default. */
   readonly format?: (state: NoInfer<S>) => unknown
-  /** How to bring states of earlier versions to this one. */
+  /** How to bring states of earlier versions to this one: for {@link snapshot}, {@link startFrom}, {@link changeCode}. */
   readonly upgrade?: StateUpgrade.StateUpgrade<NoInfer<S>>
 }
 
@@ -182,11 +188,11 @@ export const make: {
   <
     Name extends string,
     M extends Message.Any,
-    Args,
     S,
     E,
     RI,
     H extends Handlers<M, NoInfer<S>, NoInfer<C>>,
+    Args = void,
     C = never,
     RC = never,
     RT = never,
@@ -195,16 +201,21 @@ export const make: {
     protocol: Protocol.Protocol<Name, M>,
     options: Options<Args, M, S, C, E, RI, RC, RT, RE, H>
   ): WithState<Args, M, E, Exclude<RI | RC | RT | RE | ServicesOf<H>, Provided>, S, H>
-  <Name extends string, M extends Message.Any, Args, E, RI, H extends Handlers<M, void>>(
+  <Name extends string, M extends Message.Any, E, RI, H extends Handlers<M, void>, Args = void>(
     protocol: Protocol.Protocol<Name, M>,
     build: (args: Args) => Effect.Effect<H, E, RI>
   ): GenServer<Args, M, E, Exclude<RI | ServicesOf<H>, Provided>>
-} = (protocol: Protocol.Any, definition: Callbacks | ((args: never) => Effect.Effect<unknown, unknown, unknown>)): never =>
+} = (
+  protocol: Protocol.Any,
+  definition: Callbacks | ((args: never) => Effect.Effect<unknown, unknown, unknown>)
+): never =>
   ({
     [TypeId]: TypeId,
     protocol: protocol.protocol,
     behaviour: compile(protocol.protocol, definition),
-    ...(typeof definition === "function" ? {} : { init: definition.init, handlers: definition.handlers })
+    ...(typeof definition === "function"
+      ? {}
+      : { init: definition.init, handlers: definition.handlers, upgrade: definition.upgrade })
   }) as never // one implementation for both overloads
 
 /**
@@ -229,7 +240,8 @@ export interface StartOptions {
   readonly timeout?: Duration.Input
 }
 
-type StartArguments<Args> = [Args] extends [void] ? [args?: void, options?: StartOptions]
+/** The arguments of a start: those of `init` may be left out when it takes none, or `undefined`. */
+type StartArguments<Args> = undefined extends Args ? [args?: Args, options?: StartOptions]
   : [args: Args, options?: StartOptions]
 
 /**
@@ -323,20 +335,43 @@ export const replyTo = <A>(from: From<A, never>, value: A): Effect.Effect<void> 
 export const failTo = <E>(from: From<never, E>, error: E): Effect.Effect<void> => from.fail(error)
 
 /**
- * Runs the effect of a call handler so that it is interrupted when the caller is: the state stays as it was and the server
- * goes on. Without it a handler runs to its end, whoever waits.
+ * Runs the effect of a call handler so that it is interrupted when its caller is: the state stays as it was and the
+ * server goes on. Without it a handler runs to its end, whoever waits. A call limit that passes interrupts nothing, nor
+ * does a caller on another node.
+ *
+ * @example
+ * ```ts
+ * import { Effect, Schema } from "effect"
+ * import { GenServer, Message, Protocol } from "effect-otp"
+ *
+ * class Reports extends Protocol.make("Reports", Message.Call("Build", { success: Schema.String })) {}
+ *
+ * const ReportServer = GenServer.make(Reports, {
+ *   init: () => Effect.succeed(0),
+ *   handlers: {
+ *     Build: (_, built, context) =>
+ *       Effect.sleep("1 minute").pipe(
+ *         Effect.as(GenServer.reply("done", built + 1)),
+ *         (work) => GenServer.cancellable(work, context)
+ *       )
+ *   }
+ * })
+ * ```
  *
  * @category combinators
  * @since 0.1.0
  */
-export const cancellable: <A, E, R>(effect: Effect.Effect<A, E, R>, context: { readonly from: From<never, never> }) => Effect.Effect<A, E, R> = <A, E, R>(
+export const cancellable: <A, E, R>(
+  effect: Effect.Effect<A, E, R>,
+  context: { readonly from: From<never, never> }
+) => Effect.Effect<A, E, R> = <A, E, R>(
   effect: Effect.Effect<A, E, R>,
   context: { readonly from: From<never, never> }
 ) =>
   Effect.flatMap(Effect.forkChild(effect, { startImmediately: true }), (fiber) =>
     Effect.callback<A, E>((resume) => {
-      // The context of a call is its envelope, which knows the waiting fiber.
-      const caller = (context.from as unknown as { readonly fiber: Fiber.Fiber<unknown, unknown> | undefined }).fiber
+      // The context of a call is its envelope, which knows the waiting fiber; in a test by hand there is none.
+      const caller = (context.from as unknown as { readonly fiber?: Fiber.Fiber<unknown, unknown> }).fiber
       let gone = false
       const unwatch = caller?.addObserver(() => {
         gone = true
@@ -344,8 +379,9 @@ export const cancellable: <A, E, R>(effect: Effect.Effect<A, E, R>, context: { r
       })
       fiber.addObserver((exit) => {
         unwatch?.()
-        // Nobody sees the answer; the state stays as it is.
-        resume(gone && Exit.hasInterrupts(exit) ? Exit.succeed(undefined as A) : exit)
+        // Nobody sees the answer, and the state stays as it is. Anything else than the interruption is a crash as ever.
+        const cancelled = gone && Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)
+        resume(cancelled ? Exit.succeed(undefined as A) : exit)
       })
       return Effect.sync(() => {
         unwatch?.()
@@ -398,3 +434,147 @@ export const multiCall = <Ref, A, E, R>(
     })
     return { replies, failures }
   })
+
+/**
+ * How long a request to a running server may take: 5 seconds by default.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface SystemOptions {
+  readonly timeout?: Duration.Input
+}
+
+/**
+ * The state of a running server as its `format` shows it, taken between two messages (OTP's `sys:get_state`). For tests
+ * and for people who debug; a server of this node only.
+ *
+ * @category system
+ * @since 0.1.0
+ */
+export const getState = <M extends Message.Any>(
+  ref: Ref<M>,
+  options?: SystemOptions
+): Effect.Effect<unknown, CallError> =>
+  Behaviour.system(
+    ref,
+    "getState",
+    (instance) => Effect.sync(() => instance.behaviour.format(instance.state)),
+    options?.timeout
+  )
+
+const noUpgrade = (subject: string): Effect.Effect<never, StateUpgrade.UpgradeError> =>
+  Effect.fail(new StateUpgrade.UpgradeError({ subject, reason: new StateUpgrade.NoUpgrade({}) }))
+
+/**
+ * Writes down the state of a running server, between two messages, as JSON with the version of the server. Fails with an
+ * `UpgradeError` when the server has no `upgrade`, or its state does not fit.
+ *
+ * @category system
+ * @since 0.1.0
+ */
+export const snapshot = <M extends Message.Any>(
+  ref: Ref<M>,
+  options?: SystemOptions
+): Effect.Effect<StateUpgrade.Snapshot, StateUpgrade.UpgradeError | CallError> =>
+  Behaviour.system(
+    ref,
+    "snapshot",
+    ({ behaviour, displayName, state }) =>
+      isServer(behaviour) && behaviour.upgrade !== undefined
+        ? StateUpgrade.encode(behaviour.upgrade, state, displayName)
+        : noUpgrade(displayName),
+    options?.timeout
+  )
+
+/**
+ * Starts a server from a {@link snapshot} of this version or an earlier one. The state comes from the snapshot, `init`
+ * does not run. A server that needs both takes the snapshot as its argument and calls `StateUpgrade.decode` in `init`.
+ *
+ * @category starting
+ * @since 0.1.0
+ */
+export const startFrom = <Args, M extends Message.Any, E, R>(
+  server: GenServer<Args, M, E, R>,
+  snapshot: StateUpgrade.Snapshot,
+  options?: StartOptions
+): Effect.Effect<ProcessRef<M>, StateUpgrade.UpgradeError | StartError, R | Node | Scope.Scope> =>
+  Effect.map(
+    Behaviour.start(server.behaviour, new Restore(snapshot), options ?? {}),
+    (instance) => Behaviour.refOf(instance, server.protocol)
+  ) as Effect.Effect<ProcessRef<M>, StateUpgrade.UpgradeError | StartError, R | Node | Scope.Scope> // as in `start`
+
+/**
+ * Has a running process go on with another server, between two messages: its state goes through the `upgrade` of the
+ * new server, and its pid, names, links, monitors, mailbox and waiting callers stay. `init` does not run. The process
+ * gets the services of whoever calls this. What is returned is the process with the messages of the new server, which
+ * has all of the old one's.
+ *
+ * A server without `upgrade` counts as the oldest version of the new one's. When anything fails, the old server goes on
+ * as if nothing had been; `UpgradeError` says why.
+ *
+ * @example
+ * ```ts
+ * import { Effect, Schema } from "effect"
+ * import { GenServer, Message, Protocol, StateUpgrade } from "effect-otp"
+ *
+ * class Counter extends Protocol.make("Counter", Message.Call("Get", { success: Schema.Int })) {}
+ *
+ * const Old = GenServer.make(Counter, {
+ *   init: (from: number) => Effect.succeed(from),
+ *   handlers: { Get: (_, count) => count }
+ * })
+ *
+ * const New = GenServer.make(Counter, {
+ *   init: (from: number) => Effect.succeed({ count: from, calls: 0 }),
+ *   handlers: { Get: (_, state) => GenServer.reply(state.count, { ...state, calls: state.calls + 1 }) },
+ *   upgrade: StateUpgrade.make(Schema.Int)
+ *     .next(Schema.Struct({ count: Schema.Int, calls: Schema.Int }), (count) => ({ count, calls: 0 }))
+ * })
+ *
+ * const program = Effect.gen(function*() {
+ *   const counter = yield* GenServer.start(Old, 7)
+ *   yield* GenServer.changeCode(counter, New)
+ *   return yield* counter.Get()
+ * })
+ * ```
+ *
+ * @category system
+ * @since 0.1.0
+ */
+export const changeCode = <New extends Message.Any, M extends New, Args, E, R>(
+  ref: Ref<M>,
+  server: GenServer<Args, New, E, R>,
+  options?: SystemOptions
+): Effect.Effect<ProcessRef<New>, StateUpgrade.UpgradeError | CallError, R> =>
+  Effect.flatMap(
+    Effect.context<R>(),
+    (services) =>
+      Behaviour.system(ref, "changeCode", (instance) =>
+        Effect.map(upgraded(instance, server.behaviour), ({ behaviour, state }) => {
+          instance.become(behaviour, services)
+          instance.handlers = behaviour.table
+          instance.state = state
+          // The behaviour is untyped; this is the type of the server.
+          return Behaviour.refOf(instance, server.protocol) as ProcessRef<New>
+        }), options?.timeout)
+  )
+
+/** The server that a process is to go on with, and its state brought there. */
+const upgraded = (instance: Behaviour.Instance, behaviour: Behaviour.Behaviour) => {
+  const { behaviour: old, displayName, state } = instance
+  if (!isServer(old) || !isServer(behaviour) || behaviour.upgrade === undefined) return noUpgrade(displayName)
+  const { messages } = behaviour.protocol
+  const missing = old.protocol.messages.filter(({ _tag, kind }) =>
+    !messages.some((message) => message._tag === _tag && message.kind === kind)
+  )
+  if (missing.length > 0) {
+    const reason = new StateUpgrade.MessagesMissing({ messages: missing.map(({ _tag }) => String(_tag)) })
+    return Effect.fail(new StateUpgrade.UpgradeError({ subject: displayName, reason }))
+  }
+  const version = old.upgrade?.version ?? behaviour.upgrade.versions[0]!.version
+  return Effect.map(
+    StateUpgrade.upgrade(behaviour.upgrade, version, state, displayName),
+    (state) => ({ behaviour, state })
+  )
+}

@@ -267,6 +267,7 @@ export const make = <First extends StateSchema>(
 
 const refused = (subject: string, reason: UpgradeErrorReason): UpgradeError => new UpgradeError({ subject, reason })
 
+const allErrors = { errors: "all" } as const
 const pathsOf = SchemaIssue.makeFormatterStandardSchemaV1()
 const textOf = SchemaIssue.makeFormatterDefault()
 
@@ -325,7 +326,7 @@ const climb = (
 const check = (version: Version, state: unknown, subject: string): Effect.Effect<void, UpgradeError> =>
   Effect.asVoid(
     Effect.mapError(
-      SchemaParser.decodeUnknownEffect(Schema.toType(version.schema))(state),
+      SchemaParser.decodeUnknownEffect(Schema.toType(version.schema), allErrors)(state),
       (issue) => malformed(subject, version.version, issue)
     )
   )
@@ -345,7 +346,7 @@ export const decode = <S>(
     const { schema, version } = chain.versions[place]!
     return Effect.flatMap(
       Effect.mapError(
-        SchemaParser.decodeUnknownEffect(Schema.toCodecJson(schema))(snapshot.state),
+        SchemaParser.decodeUnknownEffect(Schema.toCodecJson(schema), allErrors)(snapshot.state),
         (issue) => malformed(subject, version, issue)
       ),
       (state) => climb(chain.versions, place, state, subject)
@@ -365,7 +366,7 @@ export const encode = <S>(
   subject: string = "a server"
 ): Effect.Effect<Snapshot, UpgradeError> => {
   const { schema, version } = chain.versions.at(-1)!
-  return Effect.mapBoth(SchemaParser.encodeUnknownEffect(Schema.toCodecJson(schema))(state), {
+  return Effect.mapBoth(SchemaParser.encodeUnknownEffect(Schema.toCodecJson(schema), allErrors)(state), {
     onFailure: (issue) => malformed(subject, version, issue),
     onSuccess: (state) => ({ version, state })
   })

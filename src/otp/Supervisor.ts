@@ -421,12 +421,16 @@ export const whichChildren = (target: Target): Effect.Effect<ReadonlyArray<Child
  * @category administration
  * @since 0.1.0
  */
-export const countChildren = (target: Target): Effect.Effect<{
-  readonly specs: number
-  readonly active: number
-  readonly supervisors: number
-  readonly workers: number
-}, CallError, Node> => ask(target, "CountChildren", undefined) as never
+export const countChildren = (target: Target): Effect.Effect<
+  {
+    readonly specs: number
+    readonly active: number
+    readonly supervisors: number
+    readonly workers: number
+  },
+  CallError,
+  Node
+> => ask(target, "CountChildren", undefined) as never
 
 /**
  * Adds a child to a running supervisor, behind the others, and starts it. None when its `init` chose not to start. What it
@@ -444,7 +448,10 @@ export const startChild = <Id extends string, E, R>(
       spec: {
         ...child.spec,
         start: (args: unknown, onSpawn: (process: Behaviour.Process) => void) =>
-          Effect.provideContext(child.spec.start(args, onSpawn) as Effect.Effect<Behaviour.Process, unknown, R>, context)
+          Effect.provideContext(
+            child.spec.start(args, onSpawn) as Effect.Effect<Behaviour.Process, unknown, R>,
+            context
+          )
       }
     }))
 
@@ -490,13 +497,17 @@ export const deleteChild = (
 export const childSpec = (
   target: Target,
   id: string
-): Effect.Effect<{
-  readonly id: string
-  readonly restart: Spec.Restart
-  readonly shutdown: Spec.Shutdown
-  readonly type: "worker" | "supervisor"
-  readonly significant: boolean
-}, SupervisorError | CallError, Node> => ask(target, "GetChildSpec", { id })
+): Effect.Effect<
+  {
+    readonly id: string
+    readonly restart: Spec.Restart
+    readonly shutdown: Spec.Shutdown
+    readonly type: "worker" | "supervisor"
+    readonly significant: boolean
+  },
+  SupervisorError | CallError,
+  Node
+> => ask(target, "GetChildSpec", { id })
 
 /**
  * The pid of a child by its id; none while it does not run.

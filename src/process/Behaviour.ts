@@ -17,14 +17,15 @@ import type * as CallError from "./CallError.ts"
 import { callEffect, type RefBase } from "./internal/Client.ts"
 import { awaitEnd, awaitEndWithin, type SpawnOptions as StartOptions, startServer, tie } from "./internal/Lifecycle.ts"
 import { CurrentProcess, type LocalProcess } from "./internal/LocalProcess.ts"
-import { type ServerBehaviour, ServerProcess } from "./internal/ServerProcess.ts"
+import type { ServerProcess } from "./internal/ServerProcess.ts";
+import { type ServerBehaviour } from "./internal/ServerProcess.ts"
 import { systemRequest } from "./internal/SystemRequest.ts"
 import type { Timer as TimerBase } from "./internal/Timers.ts"
 import type * as Message from "./Message.ts"
 import { Node, type Service as NodeService } from "./Node.ts"
-import type { Core } from "./Protocol.ts"
 import * as Process from "./Process.ts"
 import { type Ref, unsafeFromAddress, unsafeFromProcess } from "./ProcessRef.ts"
+import type { Core } from "./Protocol.ts"
 
 export {
   CALL,
@@ -46,10 +47,15 @@ export {
   TIMEOUT,
   type TimeoutEnvelope
 } from "./internal/Envelope.ts"
-export { Ignore, type ServerBehaviour as Behaviour, ServerProcess as Instance, Started } from "./internal/ServerProcess.ts"
-export { type LocalProcess as Process } from "./internal/LocalProcess.ts"
-export { Timer } from "./internal/Timers.ts"
 export { type SpawnOptions as StartOptions } from "./internal/Lifecycle.ts"
+export { type LocalProcess as Process } from "./internal/LocalProcess.ts"
+export {
+  Ignore,
+  type ServerBehaviour as Behaviour,
+  ServerProcess as Instance,
+  Started
+} from "./internal/ServerProcess.ts"
+export { Timer } from "./internal/Timers.ts"
 
 /**
  * The number of messages a process of this behaviour may handle in the turn of their sender: all, at first.
@@ -173,7 +179,11 @@ export const call = (
  * @category services
  * @since 0.1.0
  */
-export const services = <R>(): Effect.Effect<Context.Context<Exclude<R, Process.CurrentProcess | Scope.Scope>>, never, R> =>
+export const services = <R>(): Effect.Effect<
+  Context.Context<Exclude<R, Process.CurrentProcess | Scope.Scope>>,
+  never,
+  R
+> =>
   Effect.map(
     Effect.context<R>(),
     (context) =>
@@ -205,7 +215,6 @@ export const system = <A, E, M extends Message.Any>(
   request: string,
   run: (instance: ServerProcess) => Effect.Effect<A, E>,
   timeout?: Duration.Input
-): Effect.Effect<A, E | CallError.CallError> =>
-  systemRequest(ref as unknown as RefBase, request, run, timeout) // every ref is of this class
+): Effect.Effect<A, E | CallError.CallError> => systemRequest(ref as unknown as RefBase, request, run, timeout) // every ref is of this class
 
 export { awaitEnd, awaitEndWithin }

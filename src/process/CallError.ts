@@ -35,7 +35,9 @@ const NoProcessBase: ClassOf<NoProcess, "NoProcess", {}> = Schema.TaggedClass<No
  */
 export class NoProcess extends NoProcessBase {}
 
-const NodeDownBase: ClassOf<NodeDown, "NodeDown", { readonly node: typeof Schema.String }> = Schema.TaggedClass<NodeDown>()("NodeDown", { node: Schema.String })
+const NodeDownBase: ClassOf<NodeDown, "NodeDown", { readonly node: typeof Schema.String }> = Schema.TaggedClass<
+  NodeDown
+>()("NodeDown", { node: Schema.String })
 
 /**
  * The node of the server is not connected, or the connection was lost before the reply.
@@ -45,7 +47,8 @@ const NodeDownBase: ClassOf<NodeDown, "NodeDown", { readonly node: typeof Schema
  */
 export class NodeDown extends NodeDownBase {}
 
-const CallTimeoutBase: ClassOf<CallTimeout, "CallTimeout", { readonly timeoutMillis: typeof Schema.Number }> = Schema.TaggedClass<CallTimeout>()("CallTimeout", { timeoutMillis: Schema.Number })
+const CallTimeoutBase: ClassOf<CallTimeout, "CallTimeout", { readonly timeoutMillis: typeof Schema.Number }> = Schema
+  .TaggedClass<CallTimeout>()("CallTimeout", { timeoutMillis: Schema.Number })
 
 /**
  * No reply came in time. The server may still handle the request; its late reply is dropped.
@@ -55,7 +58,8 @@ const CallTimeoutBase: ClassOf<CallTimeout, "CallTimeout", { readonly timeoutMil
  */
 export class CallTimeout extends CallTimeoutBase {}
 
-const MailboxFullBase: ClassOf<MailboxFull, "MailboxFull", { readonly capacity: typeof Schema.Number }> = Schema.TaggedClass<MailboxFull>()("MailboxFull", { capacity: Schema.Number })
+const MailboxFullBase: ClassOf<MailboxFull, "MailboxFull", { readonly capacity: typeof Schema.Number }> = Schema
+  .TaggedClass<MailboxFull>()("MailboxFull", { capacity: Schema.Number })
 
 /**
  * The mailbox of the server was at its bound, so that the request was not delivered.
@@ -65,9 +69,10 @@ const MailboxFullBase: ClassOf<MailboxFull, "MailboxFull", { readonly capacity: 
  */
 export class MailboxFull extends MailboxFullBase {}
 
-const MalformedReplyBase: ClassOf<MalformedReply, "MalformedReply", { readonly detail: typeof Schema.String }> = Schema.TaggedClass<MalformedReply>()("MalformedReply", {
-  detail: Schema.String
-})
+const MalformedReplyBase: ClassOf<MalformedReply, "MalformedReply", { readonly detail: typeof Schema.String }> = Schema
+  .TaggedClass<MalformedReply>()("MalformedReply", {
+    detail: Schema.String
+  })
 
 /**
  * The answer of another node does not fit the schema of the reply.
@@ -77,7 +82,8 @@ const MalformedReplyBase: ClassOf<MalformedReply, "MalformedReply", { readonly d
  */
 export class MalformedReply extends MalformedReplyBase {}
 
-const ProcessExitBase: ClassOf<ProcessExit, "ProcessExit", { readonly exitReason: typeof ExitReason }> = Schema.TaggedClass<ProcessExit>()("ProcessExit", { exitReason: ExitReason })
+const ProcessExitBase: ClassOf<ProcessExit, "ProcessExit", { readonly exitReason: typeof ExitReason }> = Schema
+  .TaggedClass<ProcessExit>()("ProcessExit", { exitReason: ExitReason })
 
 /**
  * The server ended before it replied, with this reason.
@@ -145,7 +151,16 @@ const explain = (reason: CallErrorReason): string => {
   }
 }
 
-const CallErrorBase: ErrorOf<CallError, "CallError", { readonly target: typeof Schema.String; readonly protocol: typeof Schema.String; readonly request: typeof Schema.String; readonly reason: typeof CallErrorReason }> = Schema.TaggedError<CallError>()("CallError", {
+const CallErrorBase: ErrorOf<
+  CallError,
+  "CallError",
+  {
+    readonly target: typeof Schema.String
+    readonly protocol: typeof Schema.String
+    readonly request: typeof Schema.String
+    readonly reason: typeof CallErrorReason
+  }
+> = Schema.TaggedError<CallError>()("CallError", {
   target: Schema.String,
   protocol: Schema.String,
   request: Schema.String,
@@ -177,7 +192,14 @@ export class CallError extends CallErrorBase {
   }
 }
 
-const SendErrorBase: ErrorOf<SendError, "SendError", { readonly target: typeof Schema.String; readonly reason: Schema.Union<readonly [typeof MailboxFull, typeof NoProcess, typeof NodeDown]> }> = Schema.TaggedError<SendError>()("SendError", {
+const SendErrorBase: ErrorOf<
+  SendError,
+  "SendError",
+  {
+    readonly target: typeof Schema.String
+    readonly reason: Schema.Union<readonly [typeof MailboxFull, typeof NoProcess, typeof NodeDown]>
+  }
+> = Schema.TaggedError<SendError>()("SendError", {
   target: Schema.String,
   reason: Schema.Union([MailboxFull, NoProcess, NodeDown])
 })
@@ -195,7 +217,11 @@ export class SendError extends SendErrorBase {
   }
 }
 
-const NameTakenBase: ClassOf<NameTaken, "NameTaken", { readonly name: typeof Schema.String; readonly pid: typeof Schema.String }> = Schema.TaggedClass<NameTaken>()("NameTaken", {
+const NameTakenBase: ClassOf<
+  NameTaken,
+  "NameTaken",
+  { readonly name: typeof Schema.String; readonly pid: typeof Schema.String }
+> = Schema.TaggedClass<NameTaken>()("NameTaken", {
   name: Schema.String,
   pid: Schema.String
 })
@@ -208,7 +234,8 @@ const NameTakenBase: ClassOf<NameTaken, "NameTaken", { readonly name: typeof Sch
  */
 export class NameTaken extends NameTakenBase {}
 
-const InitTimeoutBase: ClassOf<InitTimeout, "InitTimeout", { readonly timeoutMillis: typeof Schema.Number }> = Schema.TaggedClass<InitTimeout>()("InitTimeout", { timeoutMillis: Schema.Number })
+const InitTimeoutBase: ClassOf<InitTimeout, "InitTimeout", { readonly timeoutMillis: typeof Schema.Number }> = Schema
+  .TaggedClass<InitTimeout>()("InitTimeout", { timeoutMillis: Schema.Number })
 
 /**
  * `init` did not finish in time; the half-started process was killed.
@@ -218,7 +245,9 @@ const InitTimeoutBase: ClassOf<InitTimeout, "InitTimeout", { readonly timeoutMil
  */
 export class InitTimeout extends InitTimeoutBase {}
 
-const InitExitBase: ClassOf<InitExit, "InitExit", { readonly exitReason: typeof ExitReason }> = Schema.TaggedClass<InitExit>()("InitExit", { exitReason: ExitReason })
+const InitExitBase: ClassOf<InitExit, "InitExit", { readonly exitReason: typeof ExitReason }> = Schema.TaggedClass<
+  InitExit
+>()("InitExit", { exitReason: ExitReason })
 
 /**
  * The process ended before `init` was done: a defect in `init`, or an exit signal.
@@ -250,7 +279,11 @@ const StartErrorReason: Schema.Union<
  */
 export type StartErrorReason = NameTaken | InitTimeout | InitExit | Ignored | NodeDown
 
-const StartErrorBase: ErrorOf<StartError, "StartError", { readonly process: typeof Schema.String; readonly reason: typeof StartErrorReason }> = Schema.TaggedError<StartError>()("StartError", {
+const StartErrorBase: ErrorOf<
+  StartError,
+  "StartError",
+  { readonly process: typeof Schema.String; readonly reason: typeof StartErrorReason }
+> = Schema.TaggedError<StartError>()("StartError", {
   process: Schema.String,
   reason: StartErrorReason
 })

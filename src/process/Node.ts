@@ -16,8 +16,8 @@ import * as Scope from "effect/Scope"
 import type { Pid } from "../term/Pid.ts"
 import type { Reference } from "../term/Reference.ts"
 import { InboundSignals } from "./internal/InboundSignals.ts"
-import { NodeRuntime, type TraceEvent } from "./internal/NodeRuntime.ts"
 import { stopProcess } from "./internal/Lifecycle.ts"
+import { NodeRuntime, type TraceEvent } from "./internal/NodeRuntime.ts"
 import type { Inbound, TransportService } from "./Transport.ts"
 
 /**

@@ -12,7 +12,7 @@
 import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
+import type * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as MutableList from "effect/MutableList"
 import * as Option from "effect/Option"
@@ -304,14 +304,17 @@ export const setNodeEnv = (key: string, value: unknown): Effect.Effect<void, nev
  * @since 0.1.0
  */
 export const send = (to: Target, value: unknown): Effect.Effect<void, never, Node> =>
-  Effect.flatMap(Node, ({ runtime }) =>
-    Effect.withFiber((fiber) =>
-      Effect.catch(runtime.sendFrom(fiber, addressOf(to), value), () =>
-        Effect.sync(() => {
-          const process = runtime.resolve(addressOf(to))
-          if (process !== undefined) process.countDropped()
-        }))
-    ))
+  Effect.flatMap(
+    Node,
+    ({ runtime }) =>
+      Effect.withFiber((fiber) =>
+        Effect.catch(runtime.sendFrom(fiber, addressOf(to), value), () =>
+          Effect.sync(() => {
+            const process = runtime.resolve(addressOf(to))
+            if (process !== undefined) process.countDropped()
+          }))
+      )
+  )
 
 /**
  * Sends a value to an address and fails when it was not put into the mailbox: there is no such process, its mailbox is

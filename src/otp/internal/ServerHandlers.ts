@@ -9,6 +9,11 @@ import * as Behaviour from "../../process/Behaviour.ts"
 import type { ExitReason } from "../../process/ExitReason.ts"
 import type { Context } from "../../process/Handler.ts"
 import type { Core } from "../../process/Protocol.ts"
+import { isTuple } from "../../term/Tuple.ts"
+import { isAtom } from "../../term/Atom.ts"
+import { typeName } from "../../term/Term.ts"
+import type { Snapshot, StateUpgrade } from "../StateUpgrade.ts"
+import * as Upgrade from "../StateUpgrade.ts"
 
 type Handler = (payload: unknown, state: unknown, context: Context) => unknown
 
@@ -21,6 +26,25 @@ export interface Callbacks {
   readonly terminate?: ((reason: ExitReason, state: never) => Effect.Effect<unknown, unknown, unknown>) | undefined
   readonly format?: ((state: never) => unknown) | undefined
   readonly upgrade?: unknown
+}
+
+/** A behaviour made by {@link compile}: what `snapshot` and `changeCode` need besides. */
+export interface ServerBehaviour extends Behaviour.Behaviour {
+  /** The handlers of a server with explicit state; those in closure style are made by `init`. */
+  readonly table: HandlerTable | undefined
+  readonly upgrade: StateUpgrade<unknown> | undefined
+}
+
+/** Whether a process runs a server, and not another kind of behaviour. */
+export const isServer = (behaviour: Behaviour.Behaviour): behaviour is ServerBehaviour => "table" in behaviour
+
+/** Stands for the arguments of a server that starts from a snapshot: its state comes from there, and `init` does not run. */
+export class Restore {
+  readonly snapshot: Snapshot
+
+  constructor(snapshot: Snapshot) {
+    this.snapshot = snapshot
+  }
 }
 
 /** Handlers by number of their message. */
@@ -48,17 +72,25 @@ export class HandlerTable {
 /** How many shapes of unhandled terms are remembered per server, so that a hostile sender cannot grow the list. */
 const shapesMax = 100
 
+/** What terms that mean the same have in common: the tag, or the type and the number of parts. */
 const shapeOf = (term: unknown): string => {
-  if (typeof term !== "object" || term === null) return typeof term
-  if (Array.isArray(term)) return `array of ${term.length}`
-  return "_tag" in term ? String(term._tag).slice(0, 100) : `object with ${Object.keys(term).slice(0, 8).join(", ")}`
+  if (isTuple(term)) {
+    const [tag] = term.elements
+    return `tuple of ${term.elements.length}${isAtom(tag) ? `, the first ${tag.name}` : ""}`
+  }
+  if (isAtom(term)) return `atom ${term.name}`
+  if (Array.isArray(term)) return "list"
+  if (typeof term !== "object" || term === null) return term === null ? "null" : typeof term
+  if ("_tag" in term && typeof term._tag === "string") return term._tag.slice(0, 100)
+  const type = typeName(term)
+  return type === "local" || type === "no term" || type === "map" ? `object with ${Object.keys(term).slice(0, 8).join(", ")}` : type
 }
 
 /** Compiles a definition with explicit state, or one in closure style. */
 export const compile = (
   protocol: Core,
   definition: Callbacks | ((args: never) => Effect.Effect<unknown, unknown, unknown>)
-): Behaviour.Behaviour => {
+): ServerBehaviour => {
   const closures = typeof definition === "function"
   const callbacks: Partial<Callbacks> = closures ? {} : definition
   const fixed = closures ? undefined : new HandlerTable(protocol, definition.handlers)
@@ -69,6 +101,7 @@ export const compile = (
     | ((reason: ExitReason, state: unknown) => Effect.Effect<unknown, unknown, unknown>)
     | undefined
   const onFormat = callbacks.format as ((state: unknown) => unknown) | undefined
+  const upgrade = callbacks.upgrade as StateUpgrade<unknown> | undefined
   const shapes = new Set<string>()
 
   const unhandled = (instance: Behaviour.Instance, table: HandlerTable, term: unknown, context: Context): unknown => {
@@ -92,7 +125,18 @@ export const compile = (
     name: protocol.name,
     protocol,
     synchronous: Behaviour.synchronousAll(protocol),
+    table: fixed,
+    upgrade,
     init: (instance, args) => {
+      if (args instanceof Restore) {
+        instance.handlers = fixed
+        return upgrade === undefined
+          ? Effect.fail(new Upgrade.UpgradeError({ subject: instance.displayName, reason: new Upgrade.NoUpgrade({}) }))
+          : Effect.map(
+            Upgrade.decode(upgrade, args.snapshot, instance.displayName),
+            (state) => new Behaviour.Started(state, undefined)
+          )
+      }
       if (closures) {
         return Effect.map(init(args), (handlers) => {
           instance.handlers = new HandlerTable(protocol, handlers as object)

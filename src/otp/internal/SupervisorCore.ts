@@ -18,8 +18,9 @@
  * intensity when it is made, so a delay long enough never exhausts it. Under the group strategies the group is stopped
  * before the delay.
  *
- * Differs from OTP 25 where OTP harms itself: a dynamic child that answers `ignore` to its restart is forgotten (OTP keeps
- * it without a process and fails when it stops), and a specification sent to a dynamic supervisor is refused (OTP crashes).
+ * Differs from OTP 25 where OTP harms itself: a dynamic child that answers `ignore` to its restart is forgotten (OTP
+ * keeps it without a process and fails when it stops), and a specification sent to a dynamic supervisor is refused (OTP
+ * crashes).
  *
  * Refuses to repair a shell that breaks the protocol: the outcome of a start that is not under way is a defect.
  *

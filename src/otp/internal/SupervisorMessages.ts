@@ -11,8 +11,8 @@ import * as Message from "../../process/Message.ts"
 import * as Protocol from "../../process/Protocol.ts"
 import type { Pid } from "../../term/Pid.ts"
 import { SupervisorError } from "../OtpError.ts"
-import type { ShellTypes, StartFunction } from "./SupervisorShell.ts"
 import type { Answer, Request } from "./SupervisorProtocol.ts"
+import type { ShellTypes, StartFunction } from "./SupervisorShell.ts"
 import type { ChildOptions } from "./SupervisorSpec.ts"
 
 const Id = { payload: { id: Schema.String }, error: SupervisorError }
@@ -24,7 +24,11 @@ export const supervisorProtocol: Protocol.Core = Protocol.make(
   Message.Call("CountChildren", { success: Schema.Unknown }),
   Message.Call("GetChildSpec", { ...Id, success: Schema.Unknown }),
   Message.Call("StartChild", { payload: { spec: Schema.Unknown }, success: Schema.Unknown, error: SupervisorError }),
-  Message.Call("StartDynamicChild", { payload: { args: Schema.Unknown }, success: Schema.Unknown, error: SupervisorError }),
+  Message.Call("StartDynamicChild", {
+    payload: { args: Schema.Unknown },
+    success: Schema.Unknown,
+    error: SupervisorError
+  }),
   Message.Call("TerminateChild", Id),
   Message.Call("TerminateDynamicChild", { payload: { pid: Schema.Unknown }, error: SupervisorError }),
   Message.Call("RestartChild", { ...Id, success: Schema.Unknown }),
@@ -73,7 +77,10 @@ const requestOf = (
       }
     }
     default:
-      return { request: { _tag: tag as "TerminateChild" | "RestartChild" | "DeleteChild" | "GetChildSpec", id }, child: id }
+      return {
+        request: { _tag: tag as "TerminateChild" | "RestartChild" | "DeleteChild" | "GetChildSpec", id },
+        child: id
+      }
   }
 }
 

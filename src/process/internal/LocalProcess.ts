@@ -160,7 +160,11 @@ export abstract class LocalProcess implements Runnable, Watcher {
   abstract undefer(call: CallEnvelope): void
 
   /** What the process does at this moment, for `Process.info`. */
-  abstract describe(): { readonly currentMessage: string | undefined; readonly state: unknown; readonly behaviour: string }
+  abstract describe(): {
+    readonly currentMessage: string | undefined
+    readonly state: unknown
+    readonly behaviour: string
+  }
 
   get more(): Extra {
     return this.extra ??= new Extra()
@@ -302,8 +306,8 @@ export abstract class LocalProcess implements Runnable, Watcher {
     if (this.name !== undefined) node.releaseName(this.name, this)
     if (extra !== undefined) {
       if (extra.kill !== undefined) node.timers.cancel(extra.kill)
-      if (extra.names !== undefined) for (const name of extra.names) node.releaseName(name, this)
-      if (extra.aliases !== undefined) for (const key of extra.aliases) node.aliases.delete(key)
+      if (extra.names !== undefined) { for (const name of extra.names) node.releaseName(name, this) }
+      if (extra.aliases !== undefined) { for (const key of extra.aliases) node.aliases.delete(key) }
     }
     if (node.tracer !== undefined) node.tracer({ _tag: "Exit", pid: this.pid, name: this.displayName, reason })
     const monitors = this.monitors
@@ -341,14 +345,13 @@ export abstract class LocalProcess implements Runnable, Watcher {
   /** Reports an end that nobody asked for, with the fields of an OTP crash report. */
   protected reportCrash(reason: ExitReason.ExitReason, lastMessage: string | undefined): void {
     if (reason._tag !== "Error") return
-    const cause = reason.cause
+    const text = `process ${this.displayName} crashed: ${ExitReason.format(reason)}`
     this.log(
-      Effect.logError(`process ${this.displayName} crashed: ${ExitReason.format(reason)}`).pipe(
+      (reason.cause === undefined ? Effect.logError(text) : Effect.logError(text, reason.cause)).pipe(
         Effect.annotateLogs({
           pid: this.pid.toString(),
           behaviour: this.describe().behaviour,
-          ...(lastMessage === undefined ? {} : { lastMessage }),
-          ...(cause === undefined ? {} : { cause: Cause.pretty(cause) })
+          ...(lastMessage === undefined ? {} : { lastMessage })
         })
       )
     )

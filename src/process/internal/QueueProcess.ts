@@ -128,8 +128,10 @@ export class QueueProcess extends LocalProcess {
 
   flushDown(ref: Reference): boolean {
     const before = this.queue.messages.length
-    MutableList.filter(this.queue.messages, (value: unknown) =>
-      !(value instanceof Down && sameReference(value.ref, ref)))
+    MutableList.filter(
+      this.queue.messages,
+      (value: unknown) => !(value instanceof Down && sameReference(value.ref, ref))
+    )
     return this.queue.messages.length < before
   }
 

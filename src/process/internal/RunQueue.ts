@@ -19,6 +19,14 @@ export interface Runnable {
   run(): void
 }
 
+/** What a scheduler made for tests may say besides. */
+interface Hints {
+  /** How deep effects may resume one another directly; zero sends everything through the scheduler. */
+  readonly maxInlineDepth?: number | undefined
+  /** Whether the scheduler wants to choose the order of the work itself: each piece then gets a dispatcher of its own. */
+  readonly permutes?: boolean
+}
+
 /** How many runnables one burst of microtasks may run before the event loop gets a turn. */
 const burst = 1024
 
@@ -31,15 +39,19 @@ export class RunQueue {
   depth = 0
   /** Beyond this depth, work is queued; zero queues always. */
   readonly maxDepth: number
-  private readonly dispatcher: Scheduler.SchedulerDispatcher | undefined
+  private readonly dispatcherOf: (() => Scheduler.SchedulerDispatcher) | undefined
   private items: Array<Runnable> = []
   private head = 0
   private armed = false
 
   constructor(scheduler: Scheduler.Scheduler) {
     const isDefault = scheduler instanceof Scheduler.MixedScheduler && scheduler.executionMode === "async"
-    this.dispatcher = isDefault ? undefined : scheduler.makeDispatcher()
-    this.maxDepth = (scheduler as { readonly maxInlineDepth?: number }).maxInlineDepth ?? maxDepth
+    const hints = scheduler as Hints // only schedulers for tests say more than others
+    if (!isDefault) {
+      const one = scheduler.makeDispatcher()
+      this.dispatcherOf = hints.permutes === true ? () => scheduler.makeDispatcher() : () => one
+    }
+    this.maxDepth = hints.maxInlineDepth ?? maxDepth
   }
 
   /** Whether a direct resumption is allowed at the present depth. */
@@ -48,8 +60,8 @@ export class RunQueue {
   }
 
   push(item: Runnable): void {
-    if (this.dispatcher !== undefined) {
-      this.dispatcher.scheduleTask(() => item.run(), 0)
+    if (this.dispatcherOf !== undefined) {
+      this.dispatcherOf().scheduleTask(() => item.run(), 0)
       return
     }
     this.items.push(item)

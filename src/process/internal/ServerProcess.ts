@@ -12,11 +12,11 @@
  */
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Effectable from "effect/Effectable"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import * as Duration from "effect/Duration"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as SchemaAST from "effect/SchemaAST"
@@ -30,9 +30,10 @@ import type * as Message from "../Message.ts"
 import type * as Protocol from "../Protocol.ts"
 import { type Down, type Exit as ExitSignal, Request } from "../Signal.ts"
 import { type Next, Transition } from "../Transition.ts"
+import type {
+  CallEnvelope} from "./Envelope.ts";
 import {
   CALL,
-  CallEnvelope,
   CAST,
   CastEnvelope,
   CONTINUE,
@@ -51,7 +52,7 @@ import {
   TIMEOUT,
   TimeoutEnvelope
 } from "./Envelope.ts"
-import { CurrentProcess, currentOf, EXITING, finalize, LocalProcess, RUNNING, STARTING } from "./LocalProcess.ts"
+import { currentOf, CurrentProcess, EXITING, finalize, LocalProcess, RUNNING, STARTING } from "./LocalProcess.ts"
 import type { NodeRuntime } from "./NodeRuntime.ts"
 import { Ring } from "./Ring.ts"
 import { Timer } from "./Timers.ts"

@@ -168,7 +168,9 @@ export class Scanner {
       return code & 31
     }
     const code = this.text.codePointAt(this.pos + 1)
-    if (code === undefined) throw this.fail("a character expected behind `\\`", at)
+    if (code === undefined || (code >= 0xd800 && code <= 0xdfff)) {
+      throw this.fail("a character expected behind `\\`", at)
+    }
     this.pos += code > 0xffff ? 3 : 2
     return escapes[character] ?? code
   }

@@ -149,7 +149,7 @@ class Scenario {
         return { _tag: "StartDynamicChild", args: name }
       case "terminate":
         return name.includes(".")
-          ? { _tag: "TerminateDynamicChild", key: name, alive: words[2] !== "dead" }
+          ? { _tag: "TerminateDynamicChild", key: name, ...(words[2] === "dead" ? { alive: false } : {}) }
           : { _tag: "TerminateChild", id: name }
       case "restart":
         return { _tag: "RestartChild", id: name }

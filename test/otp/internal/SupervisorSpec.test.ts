@@ -65,6 +65,7 @@ describe("SupervisorSpec", () => {
       "InvalidTemplate",
       undefined
     ],
+    ["an id that is no string", { children: [child({ id: 7 as never })] }, "MissingId", undefined],
     ["an empty id", { children: [child({ id: "" })] }, "MissingId", undefined],
     ["the same id twice", { children: [child(), child({ id: "b" }), child()] }, "DuplicateId", "a"],
     ["an unknown restart", { children: [child({ restart: "often" as never })] }, "InvalidRestart", "a"],
