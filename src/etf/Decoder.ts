@@ -35,6 +35,9 @@ export interface DecoderOptions extends Partial<Limits.DecodeLimits> {
   readonly binaries?: "copy" | "share" | undefined
 }
 
+/** A failure further into the input than this gets no path: finding it would take as long again. */
+const traceMax = 1024 * 1024
+
 /**
  * Reads terms from bytes. See {@link make}.
  *
@@ -174,7 +177,7 @@ export class Decoder {
     if (!(failure instanceof DecodeFailure)) return failure
     const { detail, offset, reason } = failure
     let path: ReadonlyArray<string> = []
-    if (this.start >= 0 && reason !== "TrailingBytes") {
+    if (this.start >= 0 && reason !== "TrailingBytes" && offset - this.start <= traceMax) {
       this.reader.rewind(this.start)
       path = this.reader.trace()
     }

@@ -82,7 +82,8 @@ const EtfDecodeErrorBase: ErrorOf<EtfDecodeError, "EtfDecodeError", {
  *
  * `offset` is the position in the input where it was noticed (inside the inflated bytes for a compressed term).
  * `path` leads to the place: `[0]` is a list's first element, `{1}` a tuple's first, `|` a tail, `#{key}` the value of a
- * key, `#key(0)` the first key itself, `fun(0)` a captured variable; at most 64 steps are kept, the outermost ones.
+ * key, `#key(0)` the first key itself, `fun(0)` a captured variable; at most 64 steps are kept, the outermost ones, and none
+ * when the place is more than 1 MiB into the input.
  *
  * @category errors
  * @since 0.1.0

@@ -185,6 +185,11 @@ export interface Options<Args, M extends Message.Any, S, C, E, RI, RC, RT, RE, H
  * @since 0.1.0
  */
 export const make: {
+  // In this order: of two overloads that do not fit, the compiler explains the last.
+  <Name extends string, M extends Message.Any, E, RI, H extends Handlers<M, void>, Args = void>(
+    protocol: Protocol.Protocol<Name, M>,
+    build: (args: Args) => Effect.Effect<H, E, RI>
+  ): GenServer<Args, M, E, Exclude<RI | ServicesOf<H>, Provided>>
   <
     Name extends string,
     M extends Message.Any,
@@ -201,10 +206,6 @@ export const make: {
     protocol: Protocol.Protocol<Name, M>,
     options: Options<Args, M, S, C, E, RI, RC, RT, RE, H>
   ): WithState<Args, M, E, Exclude<RI | RC | RT | RE | ServicesOf<H>, Provided>, S, H>
-  <Name extends string, M extends Message.Any, E, RI, H extends Handlers<M, void>, Args = void>(
-    protocol: Protocol.Protocol<Name, M>,
-    build: (args: Args) => Effect.Effect<H, E, RI>
-  ): GenServer<Args, M, E, Exclude<RI | ServicesOf<H>, Provided>>
 } = (
   protocol: Protocol.Any,
   definition: Callbacks | ((args: never) => Effect.Effect<unknown, unknown, unknown>)

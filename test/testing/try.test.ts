@@ -5,7 +5,7 @@ import { Process } from "effect-otp"
 import * as TestNode from "../../src/testing/TestNode.ts"
 
 describe("try", () => {
-  it.effect.each(TestNode.seeds(20))("seed %s", (seed) => Effect.gen(function*() {
+  it.effect.each(TestNode.seeds(200))("seed %s", (seed) => Effect.gen(function*() {
     const log: Array<string> = []
     const pids = yield* Effect.forEach([1,2,3,4], (i) => Process.spawnDetached(() => Effect.andThen(Effect.sleep(1000), Effect.sync(() => log.push("w" + i)))))
     yield* TestClock.adjust(1000)

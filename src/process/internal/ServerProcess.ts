@@ -571,7 +571,7 @@ export class ServerProcess extends LocalProcess {
     const envelope = this.current
     if (this.status === STARTING) {
       this.exitReason = ExitReason.fromCause(cause)
-      this.startFailed(cause)
+      this.startEnded({ _tag: "Failed", cause })
       return Effect.void
     }
     if (envelope === undefined) return this.crash(cause)
@@ -582,12 +582,7 @@ export class ServerProcess extends LocalProcess {
   started(result: unknown): Effect.Effect<unknown, unknown> {
     if (result instanceof Ignore) {
       this.exitReason = ExitReason.normal
-      this.ending = true
-      const tell = this.onStarted
-      this.onStarted = undefined
-      // The name is free before the starter is told, so that it may start another one at once.
-      if (this.name !== undefined) this.node.releaseName(this.name, this)
-      tell?.({ _tag: "Ignored" })
+      this.startEnded({ _tag: "Ignored" })
       return Effect.void
     }
     const { next, pending, state } = result as Started
@@ -606,13 +601,14 @@ export class ServerProcess extends LocalProcess {
     tell?.(result)
   }
 
-  private startFailed(cause: Cause.Cause<unknown>): void {
-    const tell = this.onStarted
-    if (tell === undefined) return
-    this.onStarted = undefined
-    if (this.name !== undefined) this.node.releaseName(this.name, this)
+  /**
+   * The start is over without a server. The starter learns of it when the process has ended: then the name is free and
+   * what `init` acquired is released, so that it may start another one at once.
+   */
+  private startEnded(result: StartResult): void {
     this.ending = true
-    tell({ _tag: "Failed", cause })
+    const tell = this.onStarted
+    if (tell !== undefined) this.onStarted = () => tell(result)
   }
 
   // --- end -----------------------------------------------------------------------------------------------------------

@@ -1,0 +1,130 @@
+/**
+ * The soak: minutes of mixed load while a random child is killed every 50 ms.
+ *
+ * ```
+ * npm run soak                          10 minutes, after one without kills to compare with
+ *   --minutes 0.5                       shorter, for a try; the heap is judged from about five minutes on
+ *   --seed 7                            another course of events
+ *   --every 50                          milliseconds from kill to kill
+ * ```
+ *
+ * Ends with 1 when a message is lost that was not counted, one comes twice or out of order, a call ends without an answer or a
+ * typed error, the heap is not flat, or the load with kills falls below 90 % of the undisturbed one (per second of CPU,
+ * so that other work on the machine does not count).
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as References from "effect/References"
+import { parseArgs } from "node:util"
+import { setFlagsFromString } from "node:v8"
+import { runInNewContext } from "node:vm"
+import { Node } from "../src/index.ts"
+import * as FlatHeap from "./soak/FlatHeap.ts"
+import * as Ledger from "./soak/Ledger.ts"
+import * as Load from "./soak/Load.ts"
+
+const { values } = parseArgs({
+  options: {
+    minutes: { type: "string", default: "10" },
+    seed: { type: "string", default: "1" },
+    every: { type: "string", default: "50" }
+  }
+})
+const minutes = Number(values.minutes)
+const every = Number(values.every)
+const undisturbed = Math.min(1, minutes * 0.2)
+const sampleEvery = Math.min(0.5, minutes / 10)
+
+const scope = globalThis as { gc?: () => void }
+if (scope.gc === undefined) {
+  setFlagsFromString("--expose-gc")
+  scope.gc = runInNewContext("gc") as () => void
+}
+
+const say = (text: string): void => void process.stdout.write(text + "\n")
+
+/** Operations, CPU seconds and wall seconds, to be subtracted from one another. */
+interface Mark {
+  readonly operations: number
+  readonly cpu: number
+  readonly wall: number
+}
+
+const mark = (ledger: Ledger.Ledger): Mark => {
+  const { system, user } = process.cpuUsage()
+  return { operations: ledger.operations, cpu: (user + system) / 1e6, wall: performance.now() / 1000 }
+}
+
+const rates = (from: Mark, to: Mark): { readonly perCpu: number; readonly perSecond: number } => ({
+  perCpu: (to.operations - from.operations) / (to.cpu - from.cpu),
+  perSecond: (to.operations - from.operations) / (to.wall - from.wall)
+})
+
+const soak = Effect.gen(function*() {
+  const before = yield* Node.statistics
+  const ledger = new Ledger.Ledger(Load.streams, Load.servers)
+  const begin = performance.now()
+  const minute = (): number => (performance.now() - begin) / 60_000
+  const samples: Array<FlatHeap.Sample> = []
+  const { finish, world } = yield* Load.start(ledger, Number(values.seed))
+
+  // Minutes without kills, the first fifth of them to get warm.
+  yield* Effect.sleep(undisturbed * 12_000)
+  const calm = mark(ledger)
+  yield* Effect.sleep(undisturbed * 48_000)
+  const start = mark(ledger)
+  say(`undisturbed: ${(rates(calm, start).perSecond / 1000).toFixed(0)} k operations/s`)
+
+  const end = undisturbed + minutes
+  let previous = start
+  let nextSample = Math.ceil(minute() / sampleEvery) * sampleEvery
+  const firstKill = performance.now()
+  for (let kills = 1; minute() < end; kills++) {
+    yield* Load.killOne(world)
+    if (minute() >= nextSample) {
+      const sample = FlatHeap.sample(nextSample)
+      const now = mark(ledger)
+      samples.push(sample)
+      const { processes } = yield* Node.statistics
+      say(
+        `minute ${nextSample.toFixed(1)}: heap ${sample.heapMiB.toFixed(1)} MiB, RSS ${sample.rssMiB.toFixed(0)} MiB, ` +
+          `${(rates(previous, now).perSecond / 1000).toFixed(0)} k operations/s, ${processes} processes, ${ledger.kills} killed`
+      )
+      previous = mark(ledger)
+      nextSample += sampleEvery
+    }
+    // At fixed times, however long the last one took.
+    yield* Effect.sleep(Math.max(0, firstKill + kills * every - performance.now()))
+  }
+  const stop = mark(ledger)
+  yield* finish
+
+  const after = yield* Node.statistics
+  const counted = { discarded: after.discarded - before.discarded, dropped: after.dropped - before.dropped }
+  const calmRates = rates(calm, start)
+  const killRates = rates(start, stop)
+  const share = killRates.perCpu / calmRates.perCpu
+  const problems = [...Ledger.discrepancies(ledger, counted)]
+  const heap = FlatHeap.judge(samples)
+  if (heap.flat === false) problems.push(heap.text)
+  if (share < 0.9) problems.push(`the load with kills is ${(share * 100).toFixed(1)} % of the undisturbed one, below 90 %`)
+  const expected = minutes * 60_000 / every
+  if (ledger.kills < expected * 0.9) problems.push(`only ${ledger.kills} of ${expected} children were killed in time`)
+
+  say(`\n${Ledger.render(ledger, counted)}`)
+  say(
+    `rate: ${(killRates.perSecond / 1000).toFixed(0)} k operations/s with kills; ` +
+      `${(share * 100).toFixed(1)} % of the undisturbed one per second of CPU (at least 90)`
+  )
+  say(heap.text)
+  say(problems.length === 0 ? "\nPASS" : `\nFAIL\n- ${problems.join("\n- ")}`)
+  return problems.length === 0
+})
+
+const quiet = Layer.succeed(References.MinimumLogLevel, "None")
+const passed = await Effect.runPromise(
+  Effect.provide(Effect.scoped(soak), Layer.provideMerge(Node.layerLocal(), quiet))
+)
+process.exitCode = passed ? 0 : 1
