@@ -3,7 +3,7 @@
  *
  * ```
  * node --cpu-prof --cpu-prof-dir=DIR --expose-gc bench/main.ts local --only cast --no-erlang
- * node bench/profile.ts DIR/CPU.*.cpuprofile [--top 25]
+ * npm run bench -- profile DIR/CPU.*.cpuprofile [--top 25]
  * ```
  *
  * @since 0.1.0
@@ -20,7 +20,10 @@ interface CpuProfile {
   readonly timeDeltas: ReadonlyArray<number>
 }
 
-const { positionals, values } = parseArgs({ allowPositionals: true, options: { top: { type: "string", default: "25" } } })
+const { positionals, values } = parseArgs({
+  allowPositionals: true,
+  options: { top: { type: "string", default: "25" } }
+})
 
 const shorten = (url: string): string => {
   const path = url.replace(/^file:\/\//, "")

@@ -6,6 +6,7 @@
 export * as DynamicSupervisor from "./otp/DynamicSupervisor.ts"
 export * as GenServer from "./otp/GenServer.ts"
 export * as OtpError from "./otp/OtpError.ts"
+export * as StateMachine from "./otp/StateMachine.ts"
 export * as StateUpgrade from "./otp/StateUpgrade.ts"
 export * as Supervisor from "./otp/Supervisor.ts"
 export * as Address from "./process/Address.ts"

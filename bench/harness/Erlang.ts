@@ -54,16 +54,18 @@ const connect = (
   folder: string
 ): Promise<Erlang> =>
   new Promise((resolve, reject) => {
-    let waiting: { readonly resolve: (words: Array<string>) => void; readonly reject: (error: Error) => void } | undefined
+    let waiting:
+      | { readonly resolve: (words: Array<string>) => void; readonly reject: (error: Error) => void }
+      | undefined
     const answer = (): Promise<Array<string>> =>
       new Promise((resolve, reject) => {
         waiting = { resolve, reject }
       })
     const ask = async (line: string): Promise<Array<string>> => {
-      const limit = setTimeout(
-        () => waiting?.reject(new Error(`Erlang did not answer "${line}" within ${answerLimitMillis} ms`)),
-        answerLimitMillis
-      )
+      const limit = setTimeout(() => {
+        waiting?.reject(new Error(`Erlang did not answer "${line}" within ${answerLimitMillis} ms`))
+        child.kill("SIGKILL") // its late answer must not be taken for that of the next round
+      }, answerLimitMillis)
       try {
         const reply = answer()
         child.stdin.write(line + "\n")
@@ -90,10 +92,11 @@ const connect = (
       version,
       run: async (module, count) => parseValues(await ask(`run ${module} ${count}`)),
       stop: async () => {
-        child.removeAllListeners("exit")
-        const ended = new Promise((resolve) => child.once("exit", resolve))
-        child.stdin.end("quit\n")
-        await ended
+        if (child.exitCode === null && child.signalCode === null) {
+          const ended = new Promise((resolve) => child.once("exit", resolve))
+          child.stdin.end("quit\n")
+          await ended
+        }
         await rm(folder, { recursive: true, force: true })
       }
     })
@@ -110,7 +113,18 @@ export const start = async (sources: URL, flags: ReadonlyArray<string> = []): Pr
   const folder = await mkdtemp(join(tmpdir(), "effect-otp-bench-"))
   try {
     await compile(sources, folder)
-    const child = spawn("erl", [...flags, "-noshell", "-kernel", "logger_level", "none", "-pa", folder, "-s", "bench_driver", "main"])
+    const child = spawn("erl", [
+      ...flags,
+      "-noshell",
+      "-kernel",
+      "logger_level",
+      "none",
+      "-pa",
+      folder,
+      "-s",
+      "bench_driver",
+      "main"
+    ])
     child.stderr.pipe(process.stderr)
     return await connect(child, folder)
   } catch (error) {

@@ -8,7 +8,7 @@
  */
 import type { Benchmark, Row, Values } from "./Benchmark.ts"
 import type { Erlang } from "./Erlang.ts"
-import { type Summary, summarize } from "./Statistics.ts"
+import { summarize, type Summary } from "./Statistics.ts"
 
 /**
  * How long and how often.
@@ -21,6 +21,8 @@ export interface Effort {
   readonly roundMillis: number
   /** How long each side works before anything is measured. */
   readonly warmupMillis: number
+  /** How many of its rounds a benchmark that is slow by nature does. */
+  readonly slowShare: number
 }
 
 /**
@@ -30,8 +32,8 @@ export interface Effort {
  * @since 0.1.0
  */
 export const effort: { readonly full: Effort; readonly quick: Effort } = {
-  full: { rounds: 9, roundMillis: 250, warmupMillis: 1500 },
-  quick: { rounds: 3, roundMillis: 100, warmupMillis: 400 }
+  full: { rounds: 9, roundMillis: 250, warmupMillis: 1500, slowShare: 1 },
+  quick: { rounds: 3, roundMillis: 100, warmupMillis: 300, slowShare: 0.4 }
 }
 
 /**
@@ -50,7 +52,7 @@ export interface Result {
 type Side = (count: number) => Promise<Values>
 
 const collect = (): void => {
-  (globalThis as { gc?: () => void }).gc?.()
+  ;(globalThis as { gc?: () => void }).gc?.()
 }
 
 const elapsed = async (side: Side, count: number): Promise<number> => {
@@ -100,7 +102,7 @@ export const measure = async (
   const theirCount = theirs === undefined ? 0 : await calibrate(theirs, benchmark, effort)
   const ourValues: Array<Values> = []
   const theirValues: Array<Values> = []
-  const rounds = Math.min(effort.rounds, benchmark.rounds ?? effort.rounds)
+  const rounds = benchmark.rounds === undefined ? effort.rounds : Math.ceil(benchmark.rounds * effort.slowShare)
   for (let round = 0; round < rounds; round++) {
     ourValues.push(await benchmark.ours(ourCount))
     if (theirs !== undefined) theirValues.push(await theirs(theirCount))

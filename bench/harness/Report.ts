@@ -86,7 +86,13 @@ export const verdict = (result: Result): "ok" | "floor" | "MISS" | "stretch" | "
 }
 
 const digits = (value: number): string =>
-  value >= 1000 ? Math.round(value).toString() : value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2)
+  value >= 1000
+    ? Math.round(value).toString()
+    : value >= 100
+    ? value.toFixed(0)
+    : value >= 10
+    ? value.toFixed(1)
+    : value.toFixed(2)
 
 const spread = (summary: Summary | null): string =>
   summary === null ? "-" : `${digits(summary.median)} (${digits(summary.min)}..${digits(summary.max)})`
@@ -96,12 +102,18 @@ const perSecond: Record<Unit, number> = { ns: 1e9, us: 1e6, ms: 1e3, B: 0 }
 const rate = (row: Row, value: number): string => {
   const each = perSecond[row.unit] * (row.per ?? 1) / value
   if (each === 0) return "-"
-  return each >= 1e6 ? `${(each / 1e6).toFixed(2)} M/s` : each >= 1e3 ? `${(each / 1e3).toFixed(1)} k/s` : `${each.toFixed(1)} /s`
+  return each >= 1e6
+    ? `${(each / 1e6).toFixed(2)} M/s`
+    : each >= 1e3
+    ? `${(each / 1e3).toFixed(1)} k/s`
+    : `${each.toFixed(1)} /s`
 }
 
 const bound = (target: Target | undefined): string => {
   if (target === undefined) return "-"
-  if (target._tag === "Absolute") return [target.must, target.goal, target.stretch].filter((n) => n !== undefined).join(" / ")
+  if (target._tag === "Absolute") {
+    return [target.must, target.goal, target.stretch].filter((n) => n !== undefined).join(" / ")
+  }
   return target.floor === undefined ? `${target.atMost}x` : `${target.atMost}x (${target.floor}x)`
 }
 
@@ -113,7 +125,17 @@ const bound = (target: Target | undefined): string => {
  * @since 0.1.0
  */
 export const table = (results: ReadonlyArray<Result>, baseline?: ReadonlyArray<Entry>): string => {
-  const head = ["name", "unit", "ours (min..max)", "erlang (min..max)", "ratio", "target", "verdict", "our rate", "erlang rate"]
+  const head = [
+    "name",
+    "unit",
+    "ours (min..max)",
+    "erlang (min..max)",
+    "ratio",
+    "target",
+    "verdict",
+    "our rate",
+    "erlang rate"
+  ]
   if (baseline !== undefined) head.push("baseline", "change")
   const lines = results.map((result) => {
     const { row } = result
@@ -161,7 +183,7 @@ export const summary = (results: ReadonlyArray<Result>): string => {
     return rows.length === 0 ? "none" : rows.map((result) => result.row.name).join(", ")
   }
   const reached = judged.filter((result) => ["ok", "goal", "stretch"].includes(verdict(result))).length
-  return `${reached} of ${judged.length} rows reach their target; acceptable but short of it: ${named(["floor", "must"])}; missed: ${
-    named(["MISS"])
-  }`
+  return `${reached} of ${judged.length} rows reach their target; acceptable but short of it: ${
+    named(["floor", "must"])
+  }; missed: ${named(["MISS"])}`
 }

@@ -146,7 +146,10 @@ const cast = benchmark({
     Effect.gen(function*() {
       const server = yield* GenServer.startDetached(Transition, 0)
       let handled = 0
-      const each = yield* nanosEach(count, Effect.tap(casts(server, count), (total) => Effect.sync(() => handled = total)))
+      const each = yield* nanosEach(
+        count,
+        Effect.tap(casts(server, count), (total) => Effect.sync(() => handled = total))
+      )
       yield* check("casts handled", handled, count)
       yield* Process.stop(server)
       return { cast: each }
@@ -158,7 +161,9 @@ const startMany = Effect.fnUntraced(function*(servers: Array<CounterRef>) {
 })
 
 const killAll = (servers: ReadonlyArray<CounterRef>): Effect.Effect<void, never, Node.Node> =>
-  Effect.forEach(servers, (server) => Effect.andThen(Process.kill(server), Process.awaitExit(server)), { discard: true })
+  Effect.forEach(servers, (server) => Effect.andThen(Process.kill(server), Process.awaitExit(server)), {
+    discard: true
+  })
 
 const spawn = benchmark({
   rows: [{ name: "spawn", unit: "ns", erlang: "spawn", target: ratio(0.8, 1.5) }],

@@ -8,7 +8,7 @@ import * as Queue from "effect/Queue"
 import * as Schema from "effect/Schema"
 import { ExitReason, Process, Signal } from "../../src/index.ts"
 import type { Pid } from "../../src/term/Pid.ts"
-import { type Benchmark, absolute, calibrated, fixed } from "../harness/Benchmark.ts"
+import { absolute, type Benchmark, calibrated, fixed } from "../harness/Benchmark.ts"
 import { benchmark, check, nanosEach } from "./Program.ts"
 
 const untilTold = (mailbox: Queue.Dequeue<unknown>): Effect.Effect<unknown> => Queue.take(mailbox)

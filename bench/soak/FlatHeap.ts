@@ -36,7 +36,10 @@ export interface Verdict {
 export const judge = (samples: ReadonlyArray<Sample>): Verdict => {
   const settled = samples.filter((sample) => sample.minute >= settledMinute - 0.01)
   if (settled.length < samplesNeeded) {
-    return { flat: undefined, text: `heap: NOT JUDGED, ${settled.length} samples after minute ${settledMinute}; run longer` }
+    return {
+      flat: undefined,
+      text: `heap: NOT JUDGED, ${settled.length} samples after minute ${settledMinute}; run longer`
+    }
   }
   const first = settled[0]!
   const last = settled[settled.length - 1]!
@@ -45,8 +48,11 @@ export const judge = (samples: ReadonlyArray<Sample>): Verdict => {
   const rss = last.rssMiB / first.rssMiB
   return {
     flat: trend <= 0.5 && heap <= 1.05 && rss <= 1.15,
-    text: `heap: trend ${trend.toFixed(3)} MiB/min (at most 0.5), last/first ${(heap * 100).toFixed(1)} % (at most 105), ` +
-      `RSS ${(rss * 100).toFixed(1)} % (at most 115), from ${first.heapMiB.toFixed(1)} to ${last.heapMiB.toFixed(1)} MiB ` +
+    text:
+      `heap: trend ${trend.toFixed(3)} MiB/min (at most 0.5), last/first ${(heap * 100).toFixed(1)} % (at most 105), ` +
+      `RSS ${(rss * 100).toFixed(1)} % (at most 115), from ${first.heapMiB.toFixed(1)} to ${
+        last.heapMiB.toFixed(1)
+      } MiB ` +
       `over ${settled.length} samples`
   }
 }

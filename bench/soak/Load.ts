@@ -7,9 +7,9 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
-import type * as Queue from "effect/Queue"
-import * as QueueModule from "effect/Queue"
+import * as Queue from "effect/Queue"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import {
@@ -107,9 +107,13 @@ const WorkerServer = GenServer.make(Worker, {
       world.ledger.callsHandled++
       return n + 1
     },
-    AskSlowly: ({ n }, { world }) => {
+    AskSlowly: ({ n }, state, { from }) => {
+      const { index, world } = state
       world.ledger.callsHandled++
-      return Effect.as(Effect.sleep(world.random(20)), n + 1)
+      const wait = Effect.sleep(world.random(20))
+      // A slow server keeps the others waiting; a fast one goes on and answers later.
+      if (index >= fastServers) return Effect.as(wait, GenServer.reply(n + 1, state))
+      return Effect.as(Effect.forkChild(Effect.andThen(wait, from.reply(n + 1))), GenServer.noReply(state))
     },
     Crash: (_, { world }) => {
       world.ledger.handled++
@@ -135,7 +139,7 @@ const Jobs = DynamicSupervisor.make(JobServer, { restart: "temporary" })
 
 /** Gets what overflows the mailbox of the slow server whose policy is to forward. */
 const fallback = (world: World) => (mailbox: Queue.Dequeue<unknown>): Effect.Effect<never> =>
-  Effect.forever(Effect.map(QueueModule.take(mailbox), (message) => {
+  Effect.forever(Effect.map(Queue.take(mailbox), (message) => {
     if (message instanceof Mailbox.Forwarded) world.ledger.forwarded++
     else world.ledger.count(world.ledger.surprises, "the fallback got what was not forwarded")
   }))
@@ -159,8 +163,10 @@ const tree = (world: World): Supervisor.Supervisor<string, unknown, never> => {
     ...patient,
     children: [
       Supervisor.nested("slow", group(fastServers, servers)),
-      ...Array.from({ length: supervisors }, (_, i) =>
-        Supervisor.nested(`group-${i}`, group(i * perSupervisor, (i + 1) * perSupervisor)))
+      ...Array.from(
+        { length: supervisors },
+        (_, i) => Supervisor.nested(`group-${i}`, group(i * perSupervisor, (i + 1) * perSupervisor))
+      )
     ]
   })
 }
@@ -230,7 +236,7 @@ const client = (
       for (let i = 0; i < 64; i++) {
         const dice = random(1000)
         if (dice < 550) yield* cast(world, stream, random(fastServers), dice < 50)
-        else if (dice < 900) yield* ask(world, random(fastServers), dice < 552)
+        else if (dice < 900) yield* ask(world, random(fastServers), false)
         else if (dice < 960) yield* spawnWorkExit(world)
         else if (dice < 990) yield* timer(world)
         else yield* job(world, jobs)
@@ -238,6 +244,12 @@ const client = (
       // A turn of the event loop, for timers and for the others.
       yield* Effect.yieldNow
     }
+  })
+
+/** Calls whose handlers take their time, so that a kill finds some of them under way. */
+const patientClient = (world: World): Effect.Effect<void> =>
+  Effect.gen(function*() {
+    while (!world.stopping) yield* ask(world, world.random(fastServers), true)
   })
 
 /** Overloads the slow servers in bursts, so that each overflow policy has something to do, and calls them meanwhile. */
@@ -254,27 +266,28 @@ const overload = (world: World): Effect.Effect<void> =>
   })
 
 /** Keeps a monitor on random servers and expects exactly one Down from each that dies. */
-const watcher = (world: World) => (mailbox: Queue.Dequeue<unknown>): Effect.Effect<void, never, Node.Node | Process.CurrentProcess> =>
-  Effect.gen(function*() {
-    const { ledger, random } = world
-    const open = new Set<string>()
-    const watch = Effect.suspend(() =>
-      Effect.map(Process.monitor({ name: nameOf(random(fastServers)) }), (ref) => {
-        ledger.monitors++
-        open.add(String(ref))
-      })
-    )
-    for (let i = 0; i < 50; i++) yield* watch
-    for (;;) {
-      const message = yield* QueueModule.take(mailbox)
-      if (!(message instanceof Signal.Down)) continue
-      ledger.downs++
-      if (!open.delete(String(message.ref))) ledger.strayDowns++
-      // A name that is free for a moment answers `noproc` at once: no spinning.
-      yield* Effect.sleep(1)
-      yield* watch
-    }
-  })
+const watcher =
+  (world: World) => (mailbox: Queue.Dequeue<unknown>): Effect.Effect<void, never, Node.Node | Process.CurrentProcess> =>
+    Effect.gen(function*() {
+      const { ledger, random } = world
+      const open = new Set<string>()
+      const watch = Effect.suspend(() =>
+        Effect.map(Process.monitor({ name: nameOf(random(fastServers)) }), (ref) => {
+          ledger.monitors++
+          open.add(String(ref))
+        })
+      )
+      for (let i = 0; i < 50; i++) yield* watch
+      for (;;) {
+        const message = yield* Queue.take(mailbox)
+        if (!(message instanceof Signal.Down)) continue
+        ledger.downs++
+        if (!open.delete(String(message.ref))) ledger.strayDowns++
+        // A name that is free for a moment answers `noproc` at once: no spinning.
+        yield* Effect.sleep(1)
+        yield* watch
+      }
+    })
 
 /** Ends one random server: mostly by a kill, sometimes by a crash or an exit signal. */
 export const killOne = (world: World): Effect.Effect<void, never, Node.Node> =>
@@ -311,13 +324,17 @@ export const start = (ledger: Ledger, seed: number): Effect.Effect<Running, unkn
     for (let i = 0; i < 4; i++) yield* Process.spawn(watcher(world))
     const busy = yield* Effect.forkScoped(
       Effect.all(
-        [...Array.from({ length: clients }, (_, i) => client(world, i, jobs)), overload(world)],
+        [
+          ...Array.from({ length: clients }, (_, i) => client(world, i, jobs)),
+          ...Array.from({ length: clients }, () => patientClient(world)),
+          overload(world)
+        ],
         { concurrency: "unbounded", discard: true }
       )
     )
     const finish = Effect.gen(function*() {
       world.stopping = true
-      const exit = yield* Effect.exit(Effect.flatMap(Effect.succeed(busy), (fiber) => awaitFiber(fiber)))
+      const exit = yield* Fiber.await(busy)
       if (exit._tag === "Failure") ledger.count(ledger.surprises, `a client failed: ${String(exit.cause)}`)
       // The longest timer is due, and the last server is back.
       yield* Effect.sleep(1000)
@@ -326,9 +343,4 @@ export const start = (ledger: Ledger, seed: number): Effect.Effect<Running, unkn
       yield* Effect.sleep(500)
     })
     return { world, finish }
-  })
-
-const awaitFiber = (fiber: import("effect/Fiber").Fiber<unknown, unknown>): Effect.Effect<unknown, unknown> =>
-  Effect.callback((resume) => {
-    fiber.addObserver(resume)
   })

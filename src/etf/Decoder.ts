@@ -17,7 +17,8 @@ import type { Term } from "../term/Term.ts"
 import type { Inflate } from "./Compression.ts"
 import * as Limits from "./DecodeLimits.ts"
 import { EtfDecodeError } from "./EtfError.ts"
-import { DecodeFailure, Reader } from "./internal/Reader.ts"
+import { DecodeFailure } from "./internal/Cursor.ts"
+import { Reader } from "./internal/Reader.ts"
 
 /**
  * Options of a decoder: any of the limits, and what follows.
@@ -63,7 +64,7 @@ export class Decoder {
    * The term of a stand-alone encoding: version byte, one term, nothing behind it.
    */
   decode(bytes: Uint8Array): Result.Result<Term, EtfDecodeError> {
-    // The reader leaves a malformed input by throwing: that costs nothing on the way that succeeds.
+    // oxlint-disable-next-line effect-otp/no-try -- the reader leaves a malformed input by throwing: that costs nothing on the way that succeeds
     try {
       return Result.succeed(this.decodeUnsafe(bytes))
     } catch (error) {
@@ -77,6 +78,7 @@ export class Decoder {
    */
   decodeUnsafe(bytes: Uint8Array): Term {
     const reader = this.reader
+    // oxlint-disable-next-line effect-otp/no-try -- inside the codec failures are thrown: success pays nothing
     try {
       this.prepare(bytes)
       const term = reader.peek() === 121 ? reader.local() : reader.term(0)
@@ -106,6 +108,7 @@ export class Decoder {
    * The next term of what {@link open} was given. Throws `EtfDecodeError`.
    */
   readUnsafe(): Term {
+    // oxlint-disable-next-line effect-otp/no-try -- inside the codec failures are thrown: success pays nothing
     try {
       this.start = this.reader.pos
       this.reader.begin()

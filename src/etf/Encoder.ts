@@ -63,7 +63,7 @@ export class Encoder {
    * The stand-alone encoding of a term, version byte first, in a buffer of its own.
    */
   encode(term: Term): Result.Result<Uint8Array, EtfEncodeError> {
-    // The writer leaves a value that is no term by throwing: that costs nothing on the way that succeeds.
+    // oxlint-disable-next-line effect-otp/no-try -- the writer leaves a value that is no term by throwing: that costs nothing on the way that succeeds
     try {
       return Result.succeed(this.encodeUnsafe(term))
     } catch (error) {
@@ -100,6 +100,7 @@ export class Encoder {
   writeUnsafe(term: Term): void {
     const writer = this.writer
     const start = writer.pos
+    // oxlint-disable-next-line effect-otp/no-try -- inside the codec failures are thrown: success pays nothing
     try {
       writer.term(term, 0)
       if (writer.pos > this.maxBytes) throw new EncodeFailure("Limit", `larger than ${this.maxBytes} bytes`)

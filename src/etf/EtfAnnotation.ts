@@ -23,8 +23,8 @@ export type EtfAnnotation =
   | { readonly _tag: "Float" }
   /** Literals and enum members as binaries; the keys of a struct as binaries. */
   | { readonly _tag: "Binary" }
-  /** A struct as an Erlang record: `{name, Field, ...}`. */
-  | { readonly _tag: "Record"; readonly name: string }
+  /** A struct as an Erlang record: `{name, Field, ...}`; with `bare`, the atom alone when there are no fields. */
+  | { readonly _tag: "Record"; readonly name: string; readonly bare?: boolean | undefined }
   /** A struct as a property list. */
   | { readonly _tag: "Proplist" }
   /** A struct as an Elixir struct of this module. */
@@ -40,10 +40,12 @@ export type EtfAnnotation =
 
 declare module "effect/Schema" {
   namespace Annotations {
+    // oxlint-disable-next-line no-unused-vars -- a merged interface repeats the parameters of the original
     interface Bottom<T, TypeParameters extends ReadonlyArray<Constraint>> {
       /** How the schema looks on the Erlang wire, where that is not the default. */
       readonly etf?: EtfAnnotation | undefined
     }
+    // oxlint-disable-next-line no-unused-vars -- a merged interface repeats the parameters of the original
     interface Key<T> {
       /** The key under which the field travels on the Erlang wire, instead of its own name. */
       readonly etfName?: string | undefined

@@ -25,22 +25,24 @@ type ErrorOf<Self, Tag extends string, Fields extends Schema.Struct.Fields> = Sc
  * @category models
  * @since 0.1.0
  */
-export const DecodeReason: Schema.Literals<readonly [
-  "Truncated",
-  "TrailingBytes",
-  "Version",
-  "UnknownTag",
-  "UnsupportedTag",
-  "InvalidAtom",
-  "InvalidFloat",
-  "InvalidBits",
-  "InvalidIdentifier",
-  "InvalidFun",
-  "DuplicateKey",
-  "AtomCache",
-  "Compressed",
-  "Limit"
-]> = Schema.Literals([
+export const DecodeReason: Schema.Literals<
+  readonly [
+    "Truncated",
+    "TrailingBytes",
+    "Version",
+    "UnknownTag",
+    "UnsupportedTag",
+    "InvalidAtom",
+    "InvalidFloat",
+    "InvalidBits",
+    "InvalidIdentifier",
+    "InvalidFun",
+    "DuplicateKey",
+    "AtomCache",
+    "Compressed",
+    "Limit"
+  ]
+> = Schema.Literals([
   "Truncated",
   "TrailingBytes",
   "Version",
@@ -90,7 +92,9 @@ const EtfDecodeErrorBase: ErrorOf<EtfDecodeError, "EtfDecodeError", {
  */
 export class EtfDecodeError extends EtfDecodeErrorBase {
   override get message(): string {
-    return `${this.reason} at byte ${this.offset}${this.path.length > 0 ? `, ${this.path.join("")}` : ""}: ${this.detail}`
+    return `${this.reason} at byte ${this.offset}${
+      this.path.length > 0 ? `, ${this.path.join("")}` : ""
+    }: ${this.detail}`
   }
 }
 
@@ -103,14 +107,16 @@ export class EtfDecodeError extends EtfDecodeErrorBase {
  * @category models
  * @since 0.1.0
  */
-export const EncodeReason: Schema.Literals<readonly [
-  "NotATerm",
-  "NotFinite",
-  "InvalidAtom",
-  "InvalidIdentifier",
-  "InvalidFun",
-  "Limit"
-]> = Schema.Literals(["NotATerm", "NotFinite", "InvalidAtom", "InvalidIdentifier", "InvalidFun", "Limit"])
+export const EncodeReason: Schema.Literals<
+  readonly [
+    "NotATerm",
+    "NotFinite",
+    "InvalidAtom",
+    "InvalidIdentifier",
+    "InvalidFun",
+    "Limit"
+  ]
+> = Schema.Literals(["NotATerm", "NotFinite", "InvalidAtom", "InvalidIdentifier", "InvalidFun", "Limit"])
 
 /**
  * Why a value could not be written.

@@ -14,10 +14,13 @@ import type { Deflate, Inflate } from "./Compression.ts"
  * @since 0.1.0
  */
 export const inflate: Inflate = (input, maxBytes) => {
-  // zlib reports corrupt input and the limit by exceptions only.
+  // oxlint-disable-next-line effect-otp/no-try -- zlib reports corrupt input and the limit by exceptions only
   try {
     // One chunk with a byte to spare holds all there may be: no second buffer to join it from.
-    const out = zlib.inflateSync(input, { maxOutputLength: Math.max(1, maxBytes), chunkSize: Math.max(64, maxBytes + 1) })
+    const out = zlib.inflateSync(input, {
+      maxOutputLength: Math.max(1, maxBytes),
+      chunkSize: Math.max(64, maxBytes + 1)
+    })
     return Result.succeed(new Uint8Array(out.buffer, out.byteOffset, out.length))
   } catch (cause) {
     const code = (cause as { readonly code?: unknown }).code

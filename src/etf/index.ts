@@ -5,6 +5,22 @@
  */
 
 /**
+ * The atom cache of a connection.
+ *
+ * @category modules
+ * @since 0.1.0
+ */
+export * as AtomCache from "./AtomCache.ts"
+
+/**
+ * The types of codecs.
+ *
+ * @category modules
+ * @since 0.1.0
+ */
+export * as Compiled from "./Compiled.ts"
+
+/**
  * Compressed terms, without a library that compresses.
  *
  * @category modules
@@ -59,6 +75,14 @@ export * as EtfAnnotation from "./EtfAnnotation.ts"
  * @since 0.1.0
  */
 export * as EtfError from "./EtfError.ts"
+
+/**
+ * Messages and replies as Erlang programmers write them.
+ *
+ * @category modules
+ * @since 0.1.0
+ */
+export * as MessageShape from "./MessageShape.ts"
 
 /**
  * The tags of the External Term Format.

@@ -58,11 +58,16 @@ export interface DynamicSupervisor<in Args, in out M extends Message.Any, out E,
  * @category models
  * @since 0.1.0
  */
-export interface Options extends Omit<Supervisor.RestartOptions, "significant"> {
+export interface Options extends Supervisor.RestartOptions {
   /** How many restarts are allowed within `period`, over all children: 1. */
   readonly intensity?: number
   /** The sliding window of `intensity`: 5 seconds. */
   readonly period?: Duration.Input
+  /**
+   * Whether the end of children ends the supervisor, when they are `significant`: the end of any, or of the last one.
+   * `never` by default.
+   */
+  readonly autoShutdown?: Supervisor.AutoShutdown
   /** How many children there may be: any number. */
   readonly maxChildren?: number
   /** Delays restarts; without it they happen at once. */
@@ -109,12 +114,14 @@ export const make = <Args, M extends Message.Any, E, R>(
     periodMillis: options?.period === undefined
       ? undefined
       : Duration.toMillis(Duration.fromInputUnsafe(options.period)),
+    autoShutdown: options?.autoShutdown,
     maxChildren: options?.maxChildren,
     backoff: options?.backoff === undefined ? undefined : {},
     children: [{
       id: server.protocol.name,
       start,
       restart: options?.restart,
+      significant: options?.significant,
       shutdown: options?.shutdown === undefined ? undefined : Supervisor.shutdownMillis(options.shutdown)
     }]
   })
@@ -191,6 +198,18 @@ export const named = <Args, M extends Message.Any, E, R>(
   name: string
 ): Effect.Effect<Option.Option<DynamicSupervisorRef<Args, M, E>>, never, Node> =>
   Effect.map(Process.whereis(name), Option.map((pid) => refOf<Args, M, E>(supervisor.protocol, pid)))
+
+/**
+ * The ref of a dynamic supervisor by its pid, with the types of its description. That the pid is one of its processes is
+ * for the caller to know.
+ *
+ * @category refs
+ * @since 0.1.0
+ */
+export const fromPid = <Args, M extends Message.Any, E, R>(
+  supervisor: DynamicSupervisor<Args, M, E, R>,
+  pid: Pid
+): DynamicSupervisorRef<Args, M, E> => refOf(supervisor.protocol, pid)
 
 /**
  * A dynamic supervisor as a child of another supervisor.

@@ -22,7 +22,7 @@ import type * as Scope from "effect/Scope"
 import * as Behaviour from "../process/Behaviour.ts"
 import type { CallError, StartError } from "../process/CallError.ts"
 import type { ExitReason } from "../process/ExitReason.ts"
-import type { Context as HandlerContext, From, Handlers } from "../process/Handler.ts"
+import type { CastResult, Context as HandlerContext, From, Handlers } from "../process/Handler.ts"
 import type { MailboxOptions } from "../process/Mailbox.ts"
 import type * as Message from "../process/Message.ts"
 import type { Node } from "../process/Node.ts"
@@ -113,12 +113,29 @@ export const started = <S, C = never>(state: S, next?: Next<C>): Started<S, C> =
  */
 export const ignore: Behaviour.Ignore = new Behaviour.Ignore()
 
-/** The services that handlers need: those of the Effects they return. */
-type ServicesOf<H> = {
-  readonly [K in keyof H]: H[K] extends (...args: any) => infer Result
-    ? Result extends Effect.Effect<any, any, infer R> ? R : never
+/** The services of what a handler or callback returns. */
+type ServicesOf<Result> = Result extends Effect.Effect<any, any, infer R> ? R : never
+
+/** What handlers return, all together. */
+type ResultOf<H> = { readonly [K in keyof H]: H[K] extends (...args: any) => infer Result ? Result : never }[keyof H]
+
+type IsAny<A> = 0 extends 1 & A ? true : false
+
+/** The values of `continue` in what a handler or callback returns. */
+type ContinueOf<Result> = IsAny<Result> extends true ? never
+  : Result extends Transition<any, any, infer C> ? C
+  : Result extends Effect.Effect<infer A, any, any> ? IsAny<A> extends true ? never
+    : A extends Transition<any, any, infer C> ? C
     : never
-}[keyof H]
+  : never
+
+/**
+ * Asks for a `continue` callback that takes all values that transitions hand to it. `unknown` are those of handlers that
+ * the compiler has not looked at yet.
+ */
+type Continues<C, Used> = unknown extends Used ? unknown
+  : [Used] extends [C] ? unknown
+  : { readonly continue: (value: Used, state: never, context: HandlerContext) => unknown }
 
 /** What the process provides itself. */
 type Provided = Scope.Scope | CurrentProcess
@@ -126,26 +143,36 @@ type Provided = Scope.Scope | CurrentProcess
 /** Names that are no message of the protocol: each must be absent. */
 type NoOther<H, M extends Message.Any> = { readonly [K in Exclude<keyof H, keyof Handlers<M>>]: never }
 
-type Result<S, C, R> =
-  | Transition<never, S, C>
-  | void
-  | Effect.Effect<Transition<never, S, C> | void, unknown, R>
-
 /**
  * The parts of a server with explicit state.
+ *
+ * Of the parameters, `Args` and `S` are what `init` takes and makes, `C` what `continue` takes, `H` the handlers; `CI` is
+ * what `init` hands to `continue`, `K` and `T` are the results of `continue` and `timeout`.
  *
  * @category models
  * @since 0.1.0
  */
-export interface Options<Args, M extends Message.Any, S, C, E, RI, RC, RT, RE, H extends Handlers<M, S, C>> {
+export interface Options<
+  Args,
+  M extends Message.Any,
+  S,
+  E,
+  RI,
+  RE,
+  H extends Handlers<M, S, unknown>,
+  C,
+  CI,
+  K extends CastResult<S, unknown>,
+  T extends CastResult<S, unknown>
+> {
   /** Makes the first state. It may fail with a typed error, and may return {@link ignore} or {@link started}. */
-  readonly init: (args: Args) => Effect.Effect<S | Started<S, C> | Behaviour.Ignore, E, RI>
+  readonly init: (args: Args) => Effect.Effect<S | Started<S, CI> | Behaviour.Ignore, E, RI>
   /** One function per message; `exit`, `down` and `unhandled` besides, for what comes from outside of the protocol. */
   readonly handlers: H & NoOther<H, M>
-  /** Runs before any queued message after a transition with `continue`. */
-  readonly continue?: (value: C, state: NoInfer<S>, context: HandlerContext) => Result<NoInfer<S>, NoInfer<C>, RC>
+  /** Runs before any queued message after a transition with `continue`. Its `value` needs a type. */
+  readonly continue?: (value: C, state: NoInfer<S>, context: HandlerContext) => K
   /** Runs when no message was handled for as long as a transition said in `timeout`. */
-  readonly timeout?: (state: NoInfer<S>, context: HandlerContext) => Result<NoInfer<S>, NoInfer<C>, RT>
+  readonly timeout?: (state: NoInfer<S>, context: HandlerContext) => T
   /**
    * Runs before the process ends: after a transition that stops, a crash, or an exit signal of the parent while exits are
    * trapped. Not after a kill, nor after an exit signal while exits are not trapped.
@@ -154,7 +181,7 @@ export interface Options<Args, M extends Message.Any, S, C, E, RI, RC, RT, RE, H
   /** What observers and crash reports may show of the state; all of it by default. */
   readonly format?: (state: NoInfer<S>) => unknown
   /** How to bring states of earlier versions to this one: for {@link snapshot}, {@link startFrom}, {@link changeCode}. */
-  readonly upgrade?: StateUpgrade.StateUpgrade<NoInfer<S>>
+  readonly upgrade?: StateUpgrade.StateUpgrade<S>
 }
 
 /**
@@ -189,23 +216,27 @@ export const make: {
   <Name extends string, M extends Message.Any, E, RI, H extends Handlers<M, void>, Args = void>(
     protocol: Protocol.Protocol<Name, M>,
     build: (args: Args) => Effect.Effect<H, E, RI>
-  ): GenServer<Args, M, E, Exclude<RI | ServicesOf<H>, Provided>>
+  ): GenServer<Args, M, E, Exclude<RI | ServicesOf<ResultOf<H>>, Provided>>
   <
     Name extends string,
     M extends Message.Any,
     S,
     E,
     RI,
-    H extends Handlers<M, NoInfer<S>, NoInfer<C>>,
+    H extends Handlers<M, NoInfer<S>, unknown>,
     Args = void,
     C = never,
-    RC = never,
-    RT = never,
+    CI = never,
+    K extends CastResult<NoInfer<S>, unknown> = never,
+    T extends CastResult<NoInfer<S>, unknown> = never,
     RE = never
   >(
     protocol: Protocol.Protocol<Name, M>,
-    options: Options<Args, M, S, C, E, RI, RC, RT, RE, H>
-  ): WithState<Args, M, E, Exclude<RI | RC | RT | RE | ServicesOf<H>, Provided>, S, H>
+    options:
+      & Options<Args, M, S, E, RI, RE, H, C, CI, K, T>
+      // Apart from the rest, so that the type of `continue` is not settled before its callback was seen.
+      & Continues<NoInfer<C>, NoInfer<CI> | ContinueOf<NoInfer<ResultOf<H> | K | T>>>
+  ): WithState<Args, M, E, Exclude<RI | RE | ServicesOf<ResultOf<H> | K | T>, Provided>, S, H>
 } = (
   protocol: Protocol.Any,
   definition: Callbacks | ((args: never) => Effect.Effect<unknown, unknown, unknown>)
@@ -337,8 +368,9 @@ export const failTo = <E>(from: From<never, E>, error: E): Effect.Effect<void> =
 
 /**
  * Runs the effect of a call handler so that it is interrupted when its caller is: the state stays as it was and the
- * server goes on. Without it a handler runs to its end, whoever waits. A call limit that passes interrupts nothing, nor
- * does a caller on another node.
+ * server goes on. Without it a handler runs to its end, whoever waits. An uninterruptible part is finished first, but
+ * what it gives is lost: what must go together with the next state is not for this. A call limit that passes interrupts
+ * nothing, nor does a caller on another node.
  *
  * @example
  * ```ts

@@ -13,8 +13,11 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Queue from "effect/Queue"
 import * as Scope from "effect/Scope"
+import type { Address } from "./Address.ts"
 import type * as CallError from "./CallError.ts"
-import { callEffect, type RefBase } from "./internal/Client.ts"
+import { callEffect, type RefBase, type Route } from "./internal/Client.ts"
+import type { CallEnvelope, CastEnvelope, TermEnvelope } from "./internal/Envelope.ts"
+import { forward as forwardEnvelope } from "./internal/Forward.ts"
 import { awaitEnd, awaitEndWithin, type SpawnOptions as StartOptions, startServer, tie } from "./internal/Lifecycle.ts"
 import { CurrentProcess, type LocalProcess } from "./internal/LocalProcess.ts"
 import type { ServerProcess } from "./internal/ServerProcess.ts";
@@ -24,7 +27,7 @@ import type { Timer as TimerBase } from "./internal/Timers.ts"
 import type * as Message from "./Message.ts"
 import { Node, type Service as NodeService } from "./Node.ts"
 import * as Process from "./Process.ts"
-import { type Ref, unsafeFromAddress, unsafeFromProcess } from "./ProcessRef.ts"
+import { type Ref, unsafeFromAddress, unsafeFromProcess, unsafeFromRoute } from "./ProcessRef.ts"
 import type { Core } from "./Protocol.ts"
 
 export {
@@ -124,6 +127,31 @@ export const refOf = (instance: ServerProcess, protocol: Core): unknown =>
  */
 export const refAt = (node: NodeService, protocol: Core, target: Process.Target): unknown =>
   unsafeFromAddress(node.runtime, protocol, Process.toAddress(target))
+
+/**
+ * A ref whose messages go to whom `route` chooses, anew for each: by the number of the message in the protocol, its
+ * payload and the fiber that sends. `route` runs in the turn of the sender and must not throw; with undefined, calls fail
+ * with `NoProcess`. To link, monitor and stop, the ref stands for `address`. The caller says of which type it is.
+ *
+ * @category refs
+ * @since 0.1.0
+ */
+export const routedRef = (node: NodeService, protocol: Core, address: Address, route: Route): unknown =>
+  unsafeFromRoute(node.runtime, protocol, address, route)
+
+/**
+ * Hands a call, cast or term that an instance is handling to another process of the node, which then answers the caller
+ * itself: the handler returns without a reply. A call to a full mailbox fails with `MailboxFull`; a cast or term meets
+ * the policy of the mailbox as one from another node does.
+ *
+ * @category calls
+ * @since 0.1.0
+ */
+export const forward = (
+  instance: ServerProcess,
+  envelope: CallEnvelope | CastEnvelope | TermEnvelope,
+  to: LocalProcess
+): void => forwardEnvelope(instance, envelope, to)
 
 /**
  * Arms a timer of the node of an instance; `millis` of any length.

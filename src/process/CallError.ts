@@ -130,6 +130,8 @@ const CallErrorReason: Schema.Union<
   ]
 > = Schema.Union([NoProcess, NodeDown, CallTimeout, MailboxFull, MalformedReply, ProcessExit, CallingSelf])
 
+const errorOf = (reason: ExitReason): unknown => reason._tag === "Error" ? reason.error : undefined
+
 const explain = (reason: CallErrorReason): string => {
   switch (reason._tag) {
     case "NoProcess":
@@ -144,8 +146,21 @@ const explain = (reason: CallErrorReason): string => {
         "The server is slower than its callers; call fewer at a time or raise the bound"
     case "MalformedReply":
       return `the reply does not fit its schema (OTP_MALFORMED_REPLY): ${reason.detail}`
-    case "ProcessExit":
-      return `it ended before it replied (OTP_EXIT): ${formatReason(reason.exitReason)}`
+    case "ProcessExit": {
+      // A crash that goes up a chain of calls: each error holds the next, and the last one says what happened.
+      let { exitReason } = reason
+      let calls = 0
+      for (
+        let error = errorOf(exitReason);
+        error instanceof CallError && error.reason._tag === "ProcessExit";
+        error = errorOf(exitReason)
+      ) {
+        exitReason = error.reason.exitReason
+        calls++
+      }
+      const through = calls === 0 ? "" : `, because of ${calls} call${calls === 1 ? "" : "s"} in turn`
+      return `it ended before it replied (OTP_EXIT)${through}: ${formatReason(exitReason)}`
+    }
     case "CallingSelf":
       return "a process cannot call itself (OTP_CALLING_SELF). Call the function directly, or use continue"
   }

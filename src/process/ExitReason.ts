@@ -10,6 +10,7 @@
  * @since 0.1.0
  */
 import * as Cause from "effect/Cause"
+import * as Formatter from "effect/Formatter"
 import * as Schema from "effect/Schema"
 
 /**
@@ -251,11 +252,17 @@ export const format = (reason: ExitReason): string => {
   }
 }
 
+/**
+ * How much of what a user wrote goes into one line. Reasons contain one another, when a crash goes up a chain of calls:
+ * without a limit the last of them would tell of all.
+ */
+const textMax = 500
+
 const formatUnknown = (u: unknown): string => {
-  if (u instanceof globalThis.Error) return `${u.name}: ${u.message}`
-  if (typeof u === "string") return u
-  if (typeof u === "object" && u !== null && Object.getPrototypeOf(u) !== Object.prototype && !Array.isArray(u)) {
-    return String(u)
-  }
-  return JSON.stringify(u, (_, value) => (typeof value === "bigint" ? String(value) : value)) ?? String(u)
+  const text = typeof u === "string"
+    ? u
+    : u instanceof globalThis.Error
+    ? `${u.name}: ${u.message}`
+    : Formatter.format(u)
+  return text.length > textMax ? `${text.slice(0, textMax)}...` : text
 }

@@ -211,6 +211,19 @@ export const annotate = <M extends Any, I, S>(message: M, key: Context.Key<I, S>
   ) as M
 
 /**
+ * A cast or info as a process without the protocol receives it: the fields of the payload beside the tag; a payload that
+ * is no record of fields under `payload`.
+ *
+ * @internal
+ */
+export const toValue = (message: Any, payload: unknown): { readonly _tag: string } =>
+  payload === undefined
+    ? { _tag: message._tag }
+    : typeof payload === "object" && payload !== null && Object.getPrototypeOf(payload) === Object.prototype
+    ? { ...payload, _tag: message._tag }
+    : { _tag: message._tag, payload } as { readonly _tag: string }
+
+/**
  * Whether a value is a message.
  *
  * @category guards

@@ -9,6 +9,7 @@
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -85,14 +86,51 @@ export const make: (options?: Options) => Effect.Effect<Service, never, Scope.Sc
       // Processes get the context of whoever starts them; the node itself needs only clock, scheduler and loggers.
       Context.omit(Scope.Scope)(context as Context.Context<Scope.Scope>)
     )
-    yield* Effect.addFinalizer(() => shutdown(runtime))
-    return { name: runtime.name, creation: runtime.creation, runtime }
+    const node: Service = { name: runtime.name, creation: runtime.creation, runtime }
+    yield* Effect.addFinalizer(() => stop(node))
+    return node
   }
 )
+
+/**
+ * Has an effect run when the node stops, before its processes are ended: what was added last runs first. For services
+ * that live as long as the node and have something to end in order.
+ *
+ * @category lifecycle
+ * @since 0.1.0
+ */
+export const onStop = (node: Service, finalizer: Effect.Effect<void>): Effect.Effect<void> =>
+  Effect.sync(() => {
+    node.runtime.finalizers.push(finalizer)
+  })
+
+/**
+ * Stops a node as the end of its scope does: what was added with {@link onStop} runs, then its processes are shut down,
+ * newest first, and what does not end within 5 seconds is killed. Nothing starts on it any more. Waits until all that is
+ * done, whoever asked for it first.
+ *
+ * @category lifecycle
+ * @since 0.1.0
+ */
+export const stop = (node: Service): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const { runtime } = node
+    if (runtime.stopped === undefined) {
+      const stopped = runtime.stopped = Deferred.makeUnsafe<void>()
+      // In a fiber of its own: whoever asks may be one of the processes that end.
+      Effect.runForkWith(runtime.context)(
+        Effect.ensuring(shutdown(runtime), Deferred.succeed(stopped, undefined))
+      )
+    }
+    return Deferred.await(runtime.stopped)
+  })
 
 /** Ends what still runs when the node goes: roots first, since they end what they own. */
 const shutdown = (runtime: NodeRuntime): Effect.Effect<void> =>
   Effect.gen(function*() {
+    for (let f = runtime.finalizers.pop(); f !== undefined; f = runtime.finalizers.pop()) {
+      yield* Effect.catchCause(f, (cause) => Effect.logError("a finalizer of a node failed", Cause.pretty(cause)))
+    }
     runtime.closing = true
     const roots = [...runtime.processes.values()].filter((p) => p.parent === undefined || !p.parent.alive).reverse()
     for (const process of roots) {
@@ -163,7 +201,7 @@ export interface Statistics {
   readonly aliases: number
   /** Messages dropped by full mailboxes. */
   readonly dropped: number
-  /** Messages that waited when their process ended, or were sent to nobody. */
+  /** Messages that waited when their process ended, were sent to nobody, or whose caller was gone before their turn. */
   readonly discarded: number
   /** Terms that no message described and no handler took. */
   readonly unhandled: number
@@ -226,17 +264,6 @@ export type Trace = TraceEvent
  */
 export const trace = (onEvent: (event: Trace) => void): Effect.Effect<void, never, Node | Scope.Scope> =>
   Effect.flatMap(Node, ({ runtime }) =>
-    Effect.acquireRelease(
-      Effect.sync(() => {
-        const previous = runtime.tracer
-        runtime.tracer = previous === undefined ? onEvent : (event) => {
-          previous(event)
-          onEvent(event)
-        }
-        return previous
-      }),
-      (previous) =>
-        Effect.sync(() => {
-          runtime.tracer = previous
-        })
+    Effect.asVoid(
+      Effect.acquireRelease(Effect.sync(() => runtime.addTracer(onEvent)), (remove) => Effect.sync(remove))
     ))

@@ -14,7 +14,6 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import * as MutableList from "effect/MutableList"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import * as Schema from "effect/Schema"
@@ -32,9 +31,9 @@ import {
   type SpawnOptions as InternalSpawnOptions,
   tie
 } from "./internal/Lifecycle.ts"
-import { CurrentProcess as CurrentProcessKey, DEAD, type LocalProcess } from "./internal/LocalProcess.ts"
+import { CurrentProcess as CurrentProcessKey, DEAD, LocalProcess } from "./internal/LocalProcess.ts"
 import type { NodeRuntime } from "./internal/NodeRuntime.ts"
-import { QueueProcess, queueProgram } from "./internal/QueueProcess.ts"
+import { nothing, QueueProcess, queueProgram } from "./internal/QueueProcess.ts"
 import { ServerProcess } from "./internal/ServerProcess.ts"
 import { Timer as TimerBase } from "./internal/Timers.ts"
 import type { MailboxOptions } from "./Mailbox.ts"
@@ -92,8 +91,17 @@ export const spawnIn = (
   options: (SpawnOptions & { readonly onSpawn?: (process: LocalProcess) => void }) | undefined,
   fiber: Fiber.Fiber<unknown, unknown>
 ): Effect.Effect<QueueProcess, CallError.StartError> =>
-  Effect.suspend(() => {
+  // One step from here on, so that nobody can take the name in between.
+  Effect.flatMap(Queue.make<unknown>({ capacity: Infinity, strategy: "suspend" }), (queue) => {
     const name = options?.name
+    if (node.closing) {
+      return Effect.fail(
+        new CallError.StartError({
+          process: name ?? options?.label ?? "process",
+          reason: new CallError.NodeDown({ node: node.name })
+        })
+      )
+    }
     const holder = name === undefined ? undefined : node.names.get(name)
     if (holder !== undefined) {
       return Effect.fail(
@@ -103,22 +111,20 @@ export const spawnIn = (
         })
       )
     }
-    return Effect.map(Queue.make<unknown>({ capacity: Infinity, strategy: "suspend" }), (queue) => {
-      const parent = node.processOf(fiber)
-      const process = new QueueProcess(node, parent, queue, body)
-      configure(process, (options ?? {}) as InternalSpawnOptions)
-      if (name !== undefined) {
-        process.name = name
-        node.names.set(name, process)
-      }
-      if (options?.link === true && parent !== undefined) process.link(parent)
-      if (node.tracer !== undefined) {
-        node.tracer({ _tag: "Spawn", pid: process.pid, name: process.displayName, parent: parent?.pid })
-      }
-      options?.onSpawn?.(process)
-      ignite(process, queueProgram, fiber.context)
-      return process
-    })
+    const parent = node.processOf(fiber)
+    const process = new QueueProcess(node, parent, queue, body)
+    configure(process, (options ?? {}) as InternalSpawnOptions)
+    if (name !== undefined) {
+      process.name = name
+      node.names.set(name, process)
+    }
+    if (options?.link === true && parent !== undefined) process.link(parent)
+    if (node.tracer !== undefined) {
+      node.tracer({ _tag: "Spawn", pid: process.pid, name: process.displayName, parent: parent?.pid })
+    }
+    options?.onSpawn?.(process)
+    ignite(process, queueProgram, fiber.context)
+    return Effect.succeed(process)
   })
 
 /**
@@ -329,7 +335,7 @@ export const trySend = (to: Target, value: unknown): Effect.Effect<void, CallErr
       const address = addressOf(to)
       const target = formatAddress(address)
       const process = runtime.resolve(address)
-      if (process === undefined && !runtime.isRemote(address)) {
+      if (process?.alive !== true && !runtime.isRemote(address)) {
         return Effect.fail(new CallError.SendError({ target, reason: new CallError.NoProcess({}) }))
       }
       return Effect.mapError(runtime.sendFrom(fiber, address, value), (why) =>
@@ -369,13 +375,9 @@ class SendTimer extends TimerBase {
   fire(): void {
     const { node, to, value } = this
     const process = node.resolve(to)
-    if (process !== undefined && process.mailboxLength < process.capacity) {
-      Effect.runForkWith(node.context)(process.deliverValue(value, undefined))
-    } else if (process !== undefined) {
-      process.countDropped()
-    } else {
-      Effect.runForkWith(node.context)(Effect.ignore(node.sendFrom(undefined, to, value)))
-    }
+    Effect.runForkWith(node.context)(
+      Effect.ignore(process === undefined ? node.sendFrom(undefined, to, value) : process.deliverValue(value, undefined))
+    )
   }
 }
 
@@ -430,7 +432,8 @@ const mailboxOf = (process: LocalProcess): Effect.Effect<QueueProcess> =>
 
 /**
  * Takes the first message that fits the schema out of the mailbox, leaving the others in their order. Waits for one to
- * come, without spinning: each message is looked at once per call. With a timeout, `None` when none came in time.
+ * come, without spinning: each message is looked at once per call, and only the one that fits wakes the process. With a
+ * timeout, `None` when none came in time.
  *
  * @example
  * ```ts
@@ -461,17 +464,13 @@ export const receive: {
 ): Effect.Effect<never, never, CurrentProcess> =>
   Effect.flatMap(Effect.flatMap(Current, mailboxOf), (process) => {
     const matches = guardOf(schema)
-    const found = selective(process, matches)
-    if (options?.timeout === undefined) return found
-    return Effect.suspend(() => {
-      const there = takeNow(process, matches)
-      if (there !== nothing) return Effect.succeed(Option.some(there))
-      const millis = Duration.toMillis(Duration.fromInputUnsafe(options.timeout!))
-      return millis <= 0 ? Effect.succeed(Option.none()) : Effect.timeoutOption(found, millis)
-    })
+    if (options?.timeout === undefined) return process.receive(matches, Infinity)
+    return Effect.map(
+      process.receive(matches, Duration.toMillis(Duration.fromInputUnsafe(options.timeout))),
+      (value) => value === nothing ? Option.none() : Option.some(value)
+    )
   }) as Effect.Effect<never, never, CurrentProcess> // one implementation for both overloads
 
-const nothing: unique symbol = Symbol("nothing")
 const guards = new WeakMap<Schema.Top, (u: unknown) => boolean>()
 
 const guardOf = (schema: Schema.Top): (u: unknown) => boolean => {
@@ -479,38 +478,6 @@ const guardOf = (schema: Schema.Top): (u: unknown) => boolean => {
   if (guard === undefined) guards.set(schema, guard = Schema.is(schema))
   return guard
 }
-
-/** Takes the first match of those that wait now. */
-const takeNow = (process: QueueProcess, matches: (u: unknown) => boolean): unknown => {
-  let taken: unknown = nothing
-  MutableList.filter(process.queue.messages, (value: unknown) => {
-    if (taken !== nothing || !matches(value)) return true
-    taken = value
-    return false
-  })
-  return taken
-}
-
-/** Waits for a match. What does not match is put back in front when the wait ends, in its order. */
-const selective = (process: QueueProcess, matches: (u: unknown) => boolean): Effect.Effect<unknown> =>
-  Effect.suspend(() => {
-    const there = takeNow(process, matches)
-    if (there !== nothing) return Effect.succeed(there)
-    const { queue } = process
-    const passed: Array<unknown> = MutableList.takeAll(queue.messages)
-    const restore = Effect.sync(() => {
-      queue.capacity = process.capacity
-      MutableList.prependAll(queue.messages, passed)
-    })
-    const next: Effect.Effect<unknown> = Effect.flatMap(Queue.take(queue), (value) => {
-      if (matches(value)) return Effect.succeed(value)
-      passed.push(value)
-      // Messages set aside still count; one place stays free for the one that is awaited.
-      queue.capacity = Math.max(1, process.capacity - passed.length)
-      return next
-    })
-    return Effect.ensuring(next, restore)
-  })
 
 // --- ending ----------------------------------------------------------------------------------------------------------
 
@@ -842,7 +809,8 @@ export const info = (target: Target): Effect.Effect<Option.Option<Info>, never, 
       children: [...runtime.processes.values()].filter((p) => p.parent === process).map((p) => p.pid),
       links: [...[...(process.links ?? [])].map((p) => p.pid), ...(extra?.remoteLinks?.values() ?? [])],
       monitors: [...(process.monitors?.values() ?? [])].map((m) => m.address),
-      monitoredBy: (process.watchers?.size ?? 0) + (extra?.remoteWatchers?.size ?? 0),
+      monitoredBy: [...(process.watchers?.values() ?? [])].filter((m) => m.watcher instanceof LocalProcess).length +
+        (extra?.remoteWatchers?.size ?? 0),
       aliases: extra?.aliases?.size ?? 0,
       trapExit: process.trapExit,
       mailboxLength: process.mailboxLength,

@@ -12,7 +12,7 @@ import * as Effect from "effect/Effect"
 import { isPid, type Pid } from "../term/Pid.ts"
 import type { Address, Name } from "./Address.ts"
 import type { CallError, SendError } from "./CallError.ts"
-import { callEffect, castEffect, RefBase } from "./internal/Client.ts"
+import { callEffect, castEffect, RefBase, type Route } from "./internal/Client.ts"
 import type { NodeRuntime } from "./internal/NodeRuntime.ts"
 import { ServerProcess } from "./internal/ServerProcess.ts"
 import type * as Message from "./Message.ts"
@@ -99,7 +99,13 @@ export type NamedRef<M extends Message.Any> = Client<M> & Ref<M> & NamePart
 export type CheckedRef<M extends Message.Any> = Client<M, CallError, SendError> & Ref<M>
 
 interface RefClass {
-  new(node: NodeRuntime, target: ServerProcess | undefined, address: Address, checked: boolean): RefBase
+  new(
+    node: NodeRuntime,
+    target: ServerProcess | undefined,
+    address: Address,
+    checked: boolean,
+    route?: Route
+  ): RefBase
 }
 
 const classes = new WeakMap<Protocol.Core, RefClass>()
@@ -111,8 +117,14 @@ const classOf = (core: Protocol.Core): RefClass => {
   class ProtocolRef extends RefBase {
     override readonly address: Address
 
-    constructor(node: NodeRuntime, target: ServerProcess | undefined, address: Address, checked: boolean) {
-      super(node, target, checked)
+    constructor(
+      node: NodeRuntime,
+      target: ServerProcess | undefined,
+      address: Address,
+      checked: boolean,
+      route?: Route
+    ) {
+      super(node, target, checked, route)
       this.address = address
     }
 
@@ -168,6 +180,14 @@ export const unsafeFromAddress = (node: NodeRuntime, core: Protocol.Core, addres
   const process = isPid(address) ? node.resolve(address) : undefined
   return new (classOf(core))(node, process instanceof ServerProcess ? process : undefined, address, false)
 }
+
+/** @internal */
+export const unsafeFromRoute = (
+  node: NodeRuntime,
+  core: Protocol.Core,
+  address: Address,
+  route: Route
+): unknown => new (classOf(core))(node, undefined, address, false, route)
 
 /** @internal */
 export const isRef = (u: unknown): u is RefBase => u instanceof RefBase
@@ -231,5 +251,5 @@ export const named: <N extends string, M extends Message.Any>(
  */
 export const checked = <M extends Message.Any>(ref: Ref<M>): CheckedRef<M> => {
   const base = ref as unknown as RefBase // every ref is made in this file
-  return new (classOf(base.core))(base.node, base.target, base.address, true) as unknown as CheckedRef<M>
+  return new (classOf(base.core))(base.node, base.target, base.address, true, base.route) as unknown as CheckedRef<M>
 }

@@ -72,7 +72,7 @@ export const isTransition = (u: unknown): u is Transition<unknown, unknown, unkn
  * @category constructors
  * @since 0.1.0
  */
-export const reply = <A, S, C = never>(value: A, state: S, next?: Next<C>): Transition<A, S, C> =>
+export const reply = <A, S, C = never>(value: A, state: S, next?: Next<C>): Transition<A, S, NoInfer<C>> =>
   new Transition(true, value, true, state, undefined, next)
 
 /**
@@ -81,7 +81,7 @@ export const reply = <A, S, C = never>(value: A, state: S, next?: Next<C>): Tran
  * @category constructors
  * @since 0.1.0
  */
-export const noReply = <S, C = never>(state: S, next?: Next<C>): Transition<never, S, C> =>
+export const noReply = <S, C = never>(state: S, next?: Next<C>): Transition<never, S, NoInfer<C>> =>
   new Transition(false, undefined as never, true, state, undefined, next)
 
 /**
@@ -90,7 +90,7 @@ export const noReply = <S, C = never>(state: S, next?: Next<C>): Transition<neve
  * @category constructors
  * @since 0.1.0
  */
-export const next: <S, C = never>(state: S, next?: Next<C>) => Transition<never, S, C> = noReply
+export const next: <S, C = never>(state: S, next?: Next<C>) => Transition<never, S, NoInfer<C>> = noReply
 
 /**
  * Stop with a reason (`normal` unless said otherwise). `terminate` runs with the state given here, or the present one.

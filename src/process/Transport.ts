@@ -35,8 +35,12 @@ export type Outbound =
   | { readonly _tag: "Reply"; readonly message: Message.Any; readonly exit: Exit.Exit<unknown, unknown> }
 
 /**
- * Carries signals to other nodes. Each method returns at once, or an Effect that waits while the connection is opened or
- * its output buffer is full (a sender may be suspended, never lost).
+ * Carries signals to other nodes.
+ *
+ * `send` acts when it is called, not when its Effect runs, so that signals leave in the order of the calls. The Effect is
+ * `Effect.void` itself when nothing is left to wait for; else it waits while the connection is opened or until the output
+ * buffer has room (a sender may be suspended, a message is not lost). A value that has no form on the wire is a defect of
+ * the sender. The other methods return at once.
  *
  * @category models
  * @since 0.1.0
@@ -127,17 +131,26 @@ export class Discovery extends DiscoveryBase {}
  * @since 0.1.0
  */
 export interface Inbound {
-  /** A value outside call and cast. False when there is no such process or its mailbox is full. */
+  /** A value outside call and cast. False when there is no such process. */
   deliver(to: Address, value: unknown): boolean
   /**
+   * A value outside call and cast that is still to be decoded: `decode` gets the messages of the receiver's protocol, and
+   * a process without one receives `raw`. False when there is no such process.
+   */
+  info(to: Address, request: Omit<InboundRequest, "reply" | "caller">): boolean
+  /**
    * A call whose request is still to be decoded: `decode` gets the messages of the receiver's protocol. `reply` sends the
-   * answer back. False when there is no such process.
+   * answer back. A receiver that has no such message gets a `Request` called `$gen_call` with `raw` as its payload; what it
+   * replies is sent as it is. False when there is no such process or its mailbox is full.
    */
   call(to: Address, request: InboundRequest): boolean
   /** A cast whose request is still to be decoded. */
   cast(to: Address, request: Omit<InboundRequest, "reply" | "caller">): boolean
-  /** The answer to a call that went out with this reference; late ones vanish. */
-  reply(ref: Reference, decode: (message: Message.Any) => Exit.Exit<unknown, unknown>): boolean
+  /**
+   * The answer to a call that went out with this reference; false when there is none (any more). `node` is where the
+   * answer came from, usually the node that was called. A failure that is a reason of `CallError` fails the call with it.
+   */
+  reply(ref: Reference, decode: (message: Message.Any) => Exit.Exit<unknown, unknown>, node?: string): boolean
   link(from: Pid, to: Pid): void
   unlink(from: Pid, to: Pid): void
   exit(from: Pid, to: Pid, reason: ExitReason, kind: "link" | "signal"): void
@@ -150,7 +163,8 @@ export interface Inbound {
 
 /**
  * A request as it came in. `decode` finds the message among those of a protocol and decodes its payload; undefined means
- * that no message of the protocol fits, and `raw` is handed to `unhandled`.
+ * that no message of the protocol fits, and `raw` is handed to `unhandled`. `reply` without a message sends a value as it
+ * is. `decode` and `raw` may be used only until the method that was given the request returns.
  *
  * @category models
  * @since 0.1.0
@@ -161,5 +175,5 @@ export interface InboundRequest {
   decode(
     messages: ReadonlyArray<Message.Any>
   ): { readonly message: Message.Any; readonly payload: unknown } | undefined
-  reply(message: Message.Any, exit: Exit.Exit<unknown, unknown>): void
+  reply(message: Message.Any | undefined, exit: Exit.Exit<unknown, unknown>): void
 }

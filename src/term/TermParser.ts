@@ -56,7 +56,7 @@ export interface ParseOptions {
  * @since 0.1.0
  */
 export const parse = (text: string, options?: ParseOptions): Result.Result<Term, TermParseError> => {
-  // The parser leaves a malformed text by throwing, from any depth of its helpers.
+  // oxlint-disable-next-line effect-otp/no-try -- the parser leaves a malformed text by throwing, from any depth of its helpers
   try {
     return Result.succeed(parseUnsafe(text, options))
   } catch (error) {
@@ -158,7 +158,9 @@ const leaf = (scanner: Scanner, options: ParseOptions): Term => {
   if (scanner.accept("<<")) return binary(scanner)
   if (scanner.accept("#Ref<")) return reference(scanner, options)
   if (scanner.accept("#Port<")) return port(scanner, options)
-  if (scanner.looksAt("#Fun<")) throw scanner.fail("the text of a fun does not hold the fun; only `fun m:f/1` can be read")
+  if (scanner.looksAt("#Fun<")) {
+    throw scanner.fail("the text of a fun does not hold the fun; only `fun m:f/1` can be read")
+  }
   if (scanner.accept("<")) return pid(scanner, options)
   if (scanner.looksAt("\"")) {
     const codes = scanner.quoted("\"")
@@ -222,7 +224,13 @@ const identifier = (scanner: Scanner, options: ParseOptions): readonly [string, 
   return [match[1] === "0" ? options.node ?? "nonode@nohost" : match[1], numbers]
 }
 
-const words = (scanner: Scanner, at: number, numbers: ReadonlyArray<bigint>, min: number, max: number): Array<number> => {
+const words = (
+  scanner: Scanner,
+  at: number,
+  numbers: ReadonlyArray<bigint>,
+  min: number,
+  max: number
+): Array<number> => {
   if (numbers.length < min || numbers.length > max || numbers.some((n) => n > 0xffffffffn)) {
     throw scanner.fail("an identifier with numbers of 32 bits expected", at)
   }
@@ -246,7 +254,9 @@ const pid = (scanner: Scanner, options: ParseOptions): Pid => {
 const port = (scanner: Scanner, options: ParseOptions): Port => {
   const at = scanner.pos
   const [node, numbers] = splitNode(identifier(scanner, options), 1)
-  if (numbers.length !== 1 || numbers[0]! > 0xffffffffffffffffn) throw scanner.fail("a port such as #Port<0.5> expected", at)
+  if (numbers.length !== 1 || numbers[0]! > 0xffffffffffffffffn) {
+    throw scanner.fail("a port such as #Port<0.5> expected", at)
+  }
   return new Port(node, numbers[0]!, options.creation ?? 0)
 }
 

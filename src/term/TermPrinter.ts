@@ -262,8 +262,7 @@ const quote = (codes: Iterable<number>, mark: string, unicode: boolean): string 
   return text + mark
 }
 
-const octal = (code: number): string =>
-  code < 128 ? `\\${code.toString(8).padStart(3, "0")}` : `\\${code.toString(8)}`
+const octal = (code: number): string => code < 128 ? `\\${code.toString(8).padStart(3, "0")}` : `\\${code.toString(8)}`
 
 const isGraphic = (code: number): boolean => !(code >= 0xd800 && code <= 0xdfff) && code !== 0xfffe && code !== 0xffff
 
@@ -281,9 +280,9 @@ const bare = /^[a-z\u00df-\u00f6\u00f8-\u00ff][0-9A-Za-z_@\u00c0-\u00d6\u00d8-\u
 const atom = (name: string, unicode: boolean): string =>
   bare.test(name) && !reserved.has(name) ? name : quote(codePoints(name), "'", unicode)
 
-// Erlang prints the names in a fun without regard to reserved words.
+// Names in a fun are printed by another part of Erlang: reserved words stay bare, and `@` needs quotes.
 const functionAtom = (name: string, options: PrintOptions): string =>
-  reserved.has(name) ? name : atom(name, options.unicode ?? false)
+  /^[a-z][0-9A-Za-z_]*$/.test(name) ? name : quote(codePoints(name), "'", options.unicode ?? false)
 
 const binary = (bytes: Uint8Array, unicode: boolean, limit: number): string => {
   if (bytes.length === 0) return "<<>>"

@@ -11,10 +11,9 @@
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Node from "../process/Node.ts"
-import { make, TestControls } from "./internal/TestControls.ts"
+import { make, TestControls, whileTimePasses } from "./internal/TestControls.ts"
 
 /**
  * Options of a node for tests.
@@ -52,27 +51,9 @@ export const layer = (options?: Options): Layer.Layer<Node.Node> =>
   Layer.effectContext(
     Effect.gen(function*() {
       const context = yield* make(options?.seed)
-      return yield* Effect.provideContext(
-        Effect.gen(function*() {
-          // Finalizers run in reverse: time passes by itself while the node shuts down, so that a process that ignores
-          // `shutdown` is killed after its 5 seconds and does not hang the test.
-          let passing: Fiber.Fiber<never> | undefined
-          yield* Effect.addFinalizer(() => passing === undefined ? Effect.void : Fiber.interrupt(passing))
-          const node = yield* Node.make(options)
-          yield* Effect.addFinalizer(() =>
-            Effect.map(Effect.forkDetach(Effect.forever(passTime)), (fiber) => {
-              passing = fiber
-            })
-          )
-          return Context.add(context, Node.Node, node)
-        }),
-        context
-      )
+      return Context.add(context, Node.Node, yield* whileTimePasses(Node.make(options), context))
     })
   )
-
-/** Lets the clock jump to the next sleeper. */
-const passTime: Effect.Effect<void> = Effect.withFiber((fiber) => fiber.getRef(TestControls)!.step(Infinity))
 
 /**
  * The clock, the scheduler and the chance of a test, without a node: for tests of several nodes.

@@ -24,10 +24,24 @@ export const otpRelease: string | undefined = find()
 /** Whether tests against Erlang run. */
 export const erlangAvailable: boolean = (() => {
   if (otpRelease !== undefined) return true
-  if (process.env["EFFECT_OTP_REQUIRE_ERLANG"] === "1") throw new Error("Erlang is required by EFFECT_OTP_REQUIRE_ERLANG=1, and missing")
+  if (process.env["EFFECT_OTP_REQUIRE_ERLANG"] === "1") {
+    throw new Error("Erlang is required by EFFECT_OTP_REQUIRE_ERLANG=1, and missing")
+  }
   console.warn("\n*** SKIPPED: Erlang is not installed, nothing is tested against a real node here ***\n")
   return false
 })()
+
+/** Runs an Elixir script of this folder; undefined when Elixir is not installed, which is said aloud. */
+export const elixir = (name: string, args: ReadonlyArray<string>): string | undefined => {
+  try {
+    execFileSync("elixir", ["--version"], { stdio: "ignore" })
+  } catch {
+    if (process.env["EFFECT_OTP_REQUIRE_ERLANG"] === "1") throw new Error("Elixir is required and missing")
+    console.warn("\n*** SKIPPED: Elixir is not installed ***\n")
+    return undefined
+  }
+  return execFileSync("elixir", [fileURLToPath(new URL(name, import.meta.url)), ...args], { encoding: "utf8" })
+}
 
 /** Runs a script of this folder. */
 export const escript = (name: string, args: ReadonlyArray<string>): string =>

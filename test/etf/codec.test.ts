@@ -17,21 +17,39 @@ const fail = (text: string, options?: Decoder.DecoderOptions): EtfDecodeError =>
   assert.isTrue(Result.isFailure(result), text)
   return Result.getOrThrow(Result.flip(result))
 }
-const refuse = (value: unknown): EtfEncodeError =>
-  Result.getOrThrow(Result.flip(encoder.encode(value as Term.Term)))
+const refuse = (value: unknown): EtfEncodeError => Result.getOrThrow(Result.flip(encoder.encode(value as Term.Term)))
 
 // From `term_to_binary(T, [{minor_version, 2}])` of Erlang/OTP 25 and the documentation of the format.
 const both: ReadonlyArray<readonly [text: string, wire: string]> = [
-  ["0", "83 61 00"], ["255", "83 61 ff"], ["256", "83 62 00000100"], ["-1", "83 62 ffffffff"],
-  ["2147483647", "83 62 7fffffff"], ["-2147483648", "83 62 80000000"], ["2147483648", "83 6e 04 00 00000080"],
-  ["-2147483649", "83 6e 04 01 01000080"], ["9007199254740991", "83 6e 07 00 ffffffffffff1f"],
-  ["9007199254740992", "83 6e 07 00 00000000000020"], ["-18446744073709551616", "83 6e 09 01 000000000000000001"],
-  ["1.5", "83 46 3ff8000000000000"], ["1.0", "83 46 3ff0000000000000"], ["-0.0", "83 46 8000000000000000"],
-  ["ok", "83 77 02 6f6b"], ["''", "83 77 00"], ["'\\x{436}'", "83 77 02 d0b6"],
-  ["{}", "83 68 00"], ["{a,1}", "83 68 02 77 01 61 61 01"], ["[]", "83 6a"], ["\"ab\"", "83 6b 0002 6162"],
-  ["[a]", "83 6c 00000001 77 01 61 6a"], ["[a|b]", "83 6c 00000001 77 01 61 77 01 62"], ["[256]", "83 6c 00000001 62 00000100 6a"],
-  ["<<>>", "83 6d 00000000"], ["<<1,2>>", "83 6d 00000002 0102"], ["<<1,5:3>>", "83 4d 00000002 03 01 a0"],
-  ["#{}", "83 74 00000000"], ["#{a => 1}", "83 74 00000001 77 01 61 61 01"],
+  ["0", "83 61 00"],
+  ["255", "83 61 ff"],
+  ["256", "83 62 00000100"],
+  ["-1", "83 62 ffffffff"],
+  ["2147483647", "83 62 7fffffff"],
+  ["-2147483648", "83 62 80000000"],
+  ["2147483648", "83 6e 04 00 00000080"],
+  ["-2147483649", "83 6e 04 01 01000080"],
+  ["9007199254740991", "83 6e 07 00 ffffffffffff1f"],
+  ["9007199254740992", "83 6e 07 00 00000000000020"],
+  ["-18446744073709551616", "83 6e 09 01 000000000000000001"],
+  ["1.5", "83 46 3ff8000000000000"],
+  ["1.0", "83 46 3ff0000000000000"],
+  ["-0.0", "83 46 8000000000000000"],
+  ["ok", "83 77 02 6f6b"],
+  ["''", "83 77 00"],
+  ["'\\x{436}'", "83 77 02 d0b6"],
+  ["{}", "83 68 00"],
+  ["{a,1}", "83 68 02 77 01 61 61 01"],
+  ["[]", "83 6a"],
+  ["\"ab\"", "83 6b 0002 6162"],
+  ["[a]", "83 6c 00000001 77 01 61 6a"],
+  ["[a|b]", "83 6c 00000001 77 01 61 77 01 62"],
+  ["[256]", "83 6c 00000001 62 00000100 6a"],
+  ["<<>>", "83 6d 00000000"],
+  ["<<1,2>>", "83 6d 00000002 0102"],
+  ["<<1,5:3>>", "83 4d 00000002 03 01 a0"],
+  ["#{}", "83 74 00000000"],
+  ["#{a => 1}", "83 74 00000001 77 01 61 61 01"],
   ["<a@b.1.2>", "83 58 77 03 614062 00000001 00000002 00000000"],
   ["#Ref<a@b.3.2.1>", "83 5a 0003 77 03 614062 00000000 00000001 00000002 00000003"],
   ["#Port<a@b.5>", "83 78 77 03 614062 0000000000000005 00000000"],
@@ -40,17 +58,31 @@ const both: ReadonlyArray<readonly [text: string, wire: string]> = [
 
 // Forms that are only read: old ones, and ones that nobody writes but that are legal.
 const readOnly: ReadonlyArray<readonly [text: string, wire: string]> = [
-  ["ok", "83 64 0002 6f6b"], ["ok", "83 73 02 6f6b"], ["'\\x{e4}b'", "83 64 0002 e462"], ["ok", "83 76 0002 6f6b"],
+  ["ok", "83 64 0002 6f6b"],
+  ["ok", "83 73 02 6f6b"],
+  ["'\\x{e4}b'", "83 64 0002 e462"],
+  ["ok", "83 76 0002 6f6b"],
   ["1.5", `83 63 ${Buffer.from("1.50000000000000000000e+00").toString("hex")}0000000000`],
-  ["1", "83 62 00000001"], ["1", "83 6e 01 00 01"], ["0", "83 6e 00 00"], ["0", "83 6e 02 01 0000"], ["1", "83 6f 00000003 00 010000"],
+  ["1", "83 62 00000001"],
+  ["1", "83 6e 01 00 01"],
+  ["0", "83 6e 00 00"],
+  ["0", "83 6e 02 01 0000"],
+  ["1", "83 6f 00000003 00 010000"],
   ["18446744073709551615", "83 6e 08 00 ffffffffffffffff"],
-  ["<a@b.1.2>", "83 67 77 03 614062 00000001 00000002 00"], ["#Ref<a@b.7>", "83 65 77 03 614062 00000007 00"],
-  ["#Ref<a@b.2.1>", "83 72 0002 77 03 614062 00 00000001 00000002"], ["#Port<a@b.5>", "83 66 77 03 614062 00000005 00"],
+  ["<a@b.1.2>", "83 67 77 03 614062 00000001 00000002 00"],
+  ["#Ref<a@b.7>", "83 65 77 03 614062 00000007 00"],
+  ["#Ref<a@b.2.1>", "83 72 0002 77 03 614062 00 00000001 00000002"],
+  ["#Port<a@b.5>", "83 66 77 03 614062 00000005 00"],
   ["#Port<a@b.5>", "83 59 77 03 614062 00000005 00000000"],
-  ["{a,1}", "83 69 00000002 77 01 61 61 01"], ["[1]", "83 6c 00000001 61 01 6a"], ["a", "83 6c 00000000 77 01 61"],
-  ["[]", "83 6c 00000000 6a"], ["[a,1,2]", "83 6c 00000001 77 01 61 6b 0002 01 02"],
-  ["[a,b|c]", "83 6c 00000001 77 01 61 6c 00000001 77 01 62 77 01 63"], ["[]", "83 6b 0000"],
-  ["<<1,5:3>>", "83 4d 00000002 03 01 bf"], ["<<1>>", "83 4d 00000001 08 01"]
+  ["{a,1}", "83 69 00000002 77 01 61 61 01"],
+  ["[1]", "83 6c 00000001 61 01 6a"],
+  ["a", "83 6c 00000000 77 01 61"],
+  ["[]", "83 6c 00000000 6a"],
+  ["[a,1,2]", "83 6c 00000001 77 01 61 6b 0002 01 02"],
+  ["[a,b|c]", "83 6c 00000001 77 01 61 6c 00000001 77 01 62 77 01 63"],
+  ["[]", "83 6b 0000"],
+  ["<<1,5:3>>", "83 4d 00000002 03 01 bf"],
+  ["<<1>>", "83 4d 00000001 08 01"]
 ]
 
 describe("bytes", () => {
@@ -62,7 +94,10 @@ describe("bytes", () => {
   })
 
   it.each(readOnly)("%s is read from %s", (text, wire) => {
-    assert.isTrue(Term.equals(decoder.decodeUnsafe(bytes(wire)), Term.parseUnsafe(text)), Term.print(decoder.decodeUnsafe(bytes(wire))))
+    assert.isTrue(
+      Term.equals(decoder.decodeUnsafe(bytes(wire)), Term.parseUnsafe(text)),
+      Term.print(decoder.decodeUnsafe(bytes(wire)))
+    )
   })
 
   it("the canonical form of numbers: safe integers are numbers, integral floats are boxed", () => {
@@ -81,8 +116,14 @@ describe("bytes", () => {
 
   it("a fun keeps everything and its size is right", () => {
     const fun = new Fun.Fun({
-      arity: 2, uniq: Uint8Array.from({ length: 16 }, (_, i) => i), index: 3, module: Atom.make("m"), oldIndex: 4, oldUniq: 5_000_000,
-      pid: new Pid.Pid("a@b", 1, 2, 3), free: [Tuple.make(1), "x".charCodeAt(0)]
+      arity: 2,
+      uniq: Uint8Array.from({ length: 16 }, (_, i) => i),
+      index: 3,
+      module: Atom.make("m"),
+      oldIndex: 4,
+      oldUniq: 5_000_000,
+      pid: new Pid.Pid("a@b", 1, 2, 3),
+      free: [Tuple.make(1), "x".charCodeAt(0)]
     })
     const wire = encoder.encodeUnsafe(fun)
     assert.strictEqual(new DataView(wire.buffer, wire.byteOffset).getUint32(2), wire.length - 2)
@@ -108,7 +149,10 @@ describe("bytes", () => {
     assert.isTrue(Term.equals(decoder.decodeUnsafe(packed), term))
     assert.strictEqual(Compression.compress(bytes("83 61 01"), NodeCompression.deflate).length, 3)
     assert.strictEqual(Result.getOrThrow(Result.flip(Decoder.make().decode(packed))).reason, "Compressed")
-    const twice = Compression.compress(Buffer.concat([bytes("83"), packed.subarray(1), new Uint8Array(500)]), NodeCompression.deflate)
+    const twice = Compression.compress(
+      Buffer.concat([bytes("83"), packed.subarray(1), new Uint8Array(500)]),
+      NodeCompression.deflate
+    )
     assert.strictEqual(Result.getOrThrow(Result.flip(decoder.decode(twice))).reason, "Compressed")
     const lying = Uint8Array.from(packed)
     lying[5]!++
@@ -121,7 +165,11 @@ describe("bytes", () => {
 
 describe("round trip", () => {
   it("20 000 random terms", () => {
-    const next = makeRandomTerm(makeRandom(123), { funs: true, negativeZero: true, nodes: [["a@b", 7], ["ä@ж", 0xffffffff]] })
+    const next = makeRandomTerm(makeRandom(123), {
+      funs: true,
+      negativeZero: true,
+      nodes: [["a@b", 7], ["ä@ж", 0xffffffff]]
+    })
     for (let i = 0; i < 20_000; i++) {
       const term = next(1 + (i % 6))
       const wire = encoder.encodeUnsafe(term)
@@ -132,7 +180,12 @@ describe("round trip", () => {
   })
 
   it("several terms in one packet, from a Buffer in the middle of another, with cached atoms", () => {
-    const packet = Buffer.concat([Buffer.from("xx"), bytes("68 02 52 00 52 01"), bytes("6d 00000002 0102"), Buffer.from("yy")])
+    const packet = Buffer.concat([
+      Buffer.from("xx"),
+      bytes("68 02 52 00 52 01"),
+      bytes("6d 00000002 0102"),
+      Buffer.from("yy")
+    ])
     const atoms = [Atom.make("first"), Atom.make("second")]
     decoder.open(packet, 2, packet.length - 2, atoms)
     assert.strictEqual(Term.print(decoder.readUnsafe()), "{first,second}")
@@ -180,24 +233,45 @@ describe("round trip", () => {
 })
 
 describe("what is refused", () => {
-  const cases: ReadonlyArray<readonly [wire: string, reason: EtfDecodeError["reason"], offset: number, path: string]> = [
-    ["", "Truncated", 0, ""], ["82 61 01", "Version", 0, ""], ["83", "Truncated", 1, ""], ["83 61 01 00", "TrailingBytes", 3, ""],
-    ["83 00", "UnknownTag", 1, ""], ["83 75 00", "UnsupportedTag", 1, ""], ["83 43 00", "UnsupportedTag", 1, ""],
-    ["83 46 7ff0000000000000", "InvalidFloat", 1, ""], ["83 68 01 46 7ff8000000000001", "InvalidFloat", 3, "{1}"],
-    [`83 63 ${"61".repeat(31)}`, "InvalidFloat", 1, ""], ["83 77 02 c080", "InvalidAtom", 1, ""], ["83 77 03 eda080", "InvalidAtom", 1, ""],
-    [`83 76 0100 ${"61".repeat(256)}`, "InvalidAtom", 1, ""], [`83 64 0100 ${"61".repeat(256)}`, "InvalidAtom", 1, ""],
-    ["83 76 ffff 61", "Truncated", 4, ""], ["83 4d 00000000 01", "InvalidBits", 1, ""], ["83 4d 00000001 00 ff", "InvalidBits", 1, ""],
-    ["83 4d 00000001 09 ff", "InvalidBits", 1, ""], ["83 6c ffffffff 61", "Truncated", 6, ""], ["83 74 7fffffff 61", "Limit", 6, ""],
-    ["83 69 01000000 61", "Limit", 6, ""], ["83 6d ffffffff", "Truncated", 6, ""], ["83 6f ffffffff 00", "Limit", 6, ""],
-    ["83 6e ff 00", "Truncated", 3, ""], ["83 5a 0006 77 01 61", "InvalidIdentifier", 1, ""], ["83 5a 0000 77 01 61", "InvalidIdentifier", 1, ""],
-    ["83 58 61 01", "InvalidIdentifier", 2, ""], ["83 71 77 01 61 77 01 61 62 00000100", "InvalidFun", 1, ""],
-    ["83 71 77 01 61 77 01 61 68 00", "InvalidFun", 1, ""],
-    ["83 74 00000002 77 01 61 61 01 77 01 61 61 02", "DuplicateKey", 1, ""],
-    ["83 68 01 74 00000002 61 01 61 01 62 00000001 61 02", "DuplicateKey", 3, "{1}"],
-    ["83 74 00000003 68 01 61 01 6a 77 01 61 6a 68 01 61 01 6a", "DuplicateKey", 1, ""],
-    ["83 68 02 61 01 6c 00000002 61 01 74 00000001 77 01 6b 00", "UnknownTag", 20, "{2}[1]#{k}"],
-    ["83 6c 00000001 61 01 00", "UnknownTag", 8, "|"], ["83 74 00000001 00", "Truncated", 6, ""], ["83 74 00000001 00 00", "UnknownTag", 6, "#key(0)"]
-  ]
+  const cases: ReadonlyArray<readonly [wire: string, reason: EtfDecodeError["reason"], offset: number, path: string]> =
+    [
+      ["", "Truncated", 0, ""],
+      ["82 61 01", "Version", 0, ""],
+      ["83", "Truncated", 1, ""],
+      ["83 61 01 00", "TrailingBytes", 3, ""],
+      ["83 00", "UnknownTag", 1, ""],
+      ["83 75 00", "UnsupportedTag", 1, ""],
+      ["83 43 00", "UnsupportedTag", 1, ""],
+      ["83 46 7ff0000000000000", "InvalidFloat", 1, ""],
+      ["83 68 01 46 7ff8000000000001", "InvalidFloat", 3, "{1}"],
+      [`83 63 ${"61".repeat(31)}`, "InvalidFloat", 1, ""],
+      ["83 77 02 c080", "InvalidAtom", 1, ""],
+      ["83 77 03 eda080", "InvalidAtom", 1, ""],
+      [`83 76 0100 ${"61".repeat(256)}`, "InvalidAtom", 1, ""],
+      [`83 64 0100 ${"61".repeat(256)}`, "InvalidAtom", 1, ""],
+      ["83 76 ffff 61", "Truncated", 4, ""],
+      ["83 4d 00000000 01", "InvalidBits", 1, ""],
+      ["83 4d 00000001 00 ff", "InvalidBits", 1, ""],
+      ["83 4d 00000001 09 ff", "InvalidBits", 1, ""],
+      ["83 6c ffffffff 61", "Truncated", 6, ""],
+      ["83 74 7fffffff 61", "Limit", 6, ""],
+      ["83 69 01000000 61", "Limit", 6, ""],
+      ["83 6d ffffffff", "Truncated", 6, ""],
+      ["83 6f ffffffff 00", "Limit", 6, ""],
+      ["83 6e ff 00", "Truncated", 3, ""],
+      ["83 5a 0006 77 01 61", "InvalidIdentifier", 1, ""],
+      ["83 5a 0000 77 01 61", "InvalidIdentifier", 1, ""],
+      ["83 58 61 01", "InvalidIdentifier", 2, ""],
+      ["83 71 77 01 61 77 01 61 62 00000100", "InvalidFun", 1, ""],
+      ["83 71 77 01 61 77 01 61 68 00", "InvalidFun", 1, ""],
+      ["83 74 00000002 77 01 61 61 01 77 01 61 61 02", "DuplicateKey", 1, ""],
+      ["83 68 01 74 00000002 61 01 61 01 62 00000001 61 02", "DuplicateKey", 3, "{1}"],
+      ["83 74 00000003 68 01 61 01 6a 77 01 61 6a 68 01 61 01 6a", "DuplicateKey", 1, ""],
+      ["83 68 02 61 01 6c 00000002 61 01 74 00000001 77 01 6b 00", "UnknownTag", 20, "{2}[1]#{k}"],
+      ["83 6c 00000001 61 01 00", "UnknownTag", 8, "|"],
+      ["83 74 00000001 00", "Truncated", 6, ""],
+      ["83 74 00000001 00 00", "UnknownTag", 6, "#key(0)"]
+    ]
   it.each(cases)("%s: %s at %i %s", (wire, reason, offset, path) => {
     const error = fail(wire)
     assert.strictEqual(error.reason, reason, error.message)
@@ -241,13 +315,18 @@ describe("what is refused", () => {
     assert.strictEqual(refuse(new Pid.Pid("a@b", -1, 0, 0)).reason, "InvalidIdentifier")
     assert.strictEqual(refuse(new Reference.Reference("a@b", 0, [])).reason, "InvalidIdentifier")
     assert.strictEqual(refuse(new ImproperList.ImproperList([], 1)).reason, "NotATerm")
-    for (const value of [undefined, true, () => 1, Symbol("x"), {}, new Date(0)]) assert.strictEqual(refuse([value]).reason, "NotATerm")
+    for (const value of [undefined, true, () => 1, Symbol("x"), {}, new Date(0)]) {
+      assert.strictEqual(refuse([value]).reason, "NotATerm")
+    }
   })
 
   it("a value that contains itself, and one that is too large", () => {
     const cycle: Array<Term.Term> = [Atom.ok]
     cycle.push(cycle)
     assert.strictEqual(Result.getOrThrow(Result.flip(Encoder.make({ maxDepth: 10_000 }).encode(cycle))).reason, "Limit")
-    assert.strictEqual(Result.getOrThrow(Result.flip(Encoder.make({ maxBytes: 1000 }).encode(new Uint8Array(2000)))).reason, "Limit")
+    assert.strictEqual(
+      Result.getOrThrow(Result.flip(Encoder.make({ maxBytes: 1000 }).encode(new Uint8Array(2000)))).reason,
+      "Limit"
+    )
   })
 })

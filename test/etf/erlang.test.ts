@@ -2,11 +2,14 @@
  * The codec, the printer, the parser and the order of terms against a real Erlang.
  */
 import { assert, describe, it } from "@effect/vitest"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
 import * as Decoder from "../../src/etf/Decoder.ts"
 import * as Encoder from "../../src/etf/Encoder.ts"
+import { Etf } from "../../src/etf/index.ts"
 import * as NodeCompression from "../../src/etf/NodeCompression.ts"
 import { Fun, Pid, Term } from "../../src/term/index.ts"
-import { erlangAvailable, escript, readRecords, withDirectory, writeRecords } from "../erlang/escript.ts"
+import { elixir, erlangAvailable, escript, readRecords, withDirectory, writeRecords } from "../erlang/escript.ts"
 import { makeRandom, makeRandomTerm } from "../term/randomTerm.ts"
 
 const script = "term_wire.escript"
@@ -98,9 +101,30 @@ describeErlang("terms against Erlang", () => {
       const terms = Array.from({ length: 1000 }, () => next())
       const texts = [
         ...terms.map((term) => Term.print(term)),
-        "16#FF", "-2#101", "36#zz", "1_000_000", "$a", "$\\n", "$\\x41", "$\\^a", "-$a", "\"a\" \"b\" % comment\n \"c\"", "'\\x{436}'",
-        "<<1,2:16,3:4,-1:12>>", "<<\"é\"/utf8>>", "<<\"ab\",5:3>>", "<<1.5/float>>", "[1,2|[3]]", "[a|b]", "#{a=>1,b=>#{}}",
-        "fun lists:map/2", "fun 'A':'b c'/0", "1.0e-5", "+5", "- 5", "\"\\s\\e\\d\\101\""
+        "16#FF",
+        "-2#101",
+        "36#zz",
+        "1_000_000",
+        "$a",
+        "$\\n",
+        "$\\x41",
+        "$\\^a",
+        "-$a",
+        "\"a\" \"b\" % comment\n \"c\"",
+        "'\\x{436}'",
+        "<<1,2:16,3:4,-1:12>>",
+        "<<\"é\"/utf8>>",
+        "<<\"ab\",5:3>>",
+        "<<1.5/float>>",
+        "[1,2|[3]]",
+        "[a|b]",
+        "#{a=>1,b=>#{}}",
+        "fun lists:map/2",
+        "fun 'A':'b c'/0",
+        "1.0e-5",
+        "+5",
+        "- 5",
+        "\"\\s\\e\\d\\101\""
       ]
       writeRecords(file("texts"), texts.map((t) => new TextEncoder().encode(t)))
       escript(script, ["form", file("texts"), file("terms")])
@@ -112,4 +136,25 @@ describeErlang("terms against Erlang", () => {
       })
     })
   }, 120_000)
+
+  it("an Elixir struct goes out as one and comes back into a class", () => {
+    withDirectory((file) => {
+      const fields = {
+        name: Schema.String,
+        age: Schema.Int,
+        email: Schema.NullOr(Schema.String),
+        tags: Schema.Array(Schema.String)
+      }
+      class User extends Schema.Class<User>("User")(Etf.ElixirStruct("Elixir.Shop.User", fields)) {}
+      const user = new User({ name: "Zoë", age: 36, email: null, tags: ["a"] })
+      const compiled = Etf.compile(User)
+      writeRecords(file("users"), [Result.getOrThrow(compiled.encode(user))])
+      if (elixir("struct.exs", [file("users"), file("answers")]) === undefined) return
+      const reply = Etf.compile(Schema.Tuple([Schema.Literal("ok"), User]))
+      const [ok, older] = Result.getOrThrow(reply.decode(readRecords(file("answers"))[0]!))
+      assert.strictEqual(ok, "ok")
+      assert.instanceOf(older, User)
+      assert.deepStrictEqual({ ...older }, { ...user, age: 37 })
+    })
+  }, 60_000)
 })

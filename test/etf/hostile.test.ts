@@ -39,12 +39,44 @@ const timed = <A>(f: () => A): readonly [A, number] => {
 
 describe("hostile bytes", () => {
   const next = makeRandomTerm(makeRandom(2024), { funs: true, negativeZero: true, nodes: [["a@b", 1], ["ж@b", 2]] })
-  const seeds = Array.from({ length: 400 }, (_, i) => encoder.encodeUnsafe(next(2 + (i % 4)))).filter((seed) => seed.length < 4000)
+  const seeds = Array.from({ length: 400 }, (_, i) => encoder.encodeUnsafe(next(2 + (i % 4)))).filter((seed) =>
+    seed.length < 4000
+  )
 
   it("200 000 mutants of real terms", () => {
     const random = makeRandom(1)
     const int = (n: number): number => Math.floor(random() * n)
-    const interesting = [0, 1, 2, 127, 128, 255, 70, 77, 80, 82, 88, 90, 97, 98, 99, 104, 105, 106, 107, 108, 109, 110, 111, 112, 113, 116, 119, 120, 121]
+    const interesting = [
+      0,
+      1,
+      2,
+      127,
+      128,
+      255,
+      70,
+      77,
+      80,
+      82,
+      88,
+      90,
+      97,
+      98,
+      99,
+      104,
+      105,
+      106,
+      107,
+      108,
+      109,
+      110,
+      111,
+      112,
+      113,
+      116,
+      119,
+      120,
+      121
+    ]
     const keys = Object.getOwnPropertyNames(Object.prototype).join()
     let accepted = 0
     let slowest = 0
@@ -66,7 +98,11 @@ describe("hostile bytes", () => {
           case 3: {
             const other = seeds[int(seeds.length)]!
             const from = 1 + int(other.length - 1)
-            mutant = Uint8Array.from([...mutant.slice(0, at), ...other.slice(from, from + int(40)), ...mutant.slice(at)])
+            mutant = Uint8Array.from([
+              ...mutant.slice(0, at),
+              ...other.slice(from, from + int(40)),
+              ...mutant.slice(at)
+            ])
             break
           }
           case 4:
@@ -124,7 +160,35 @@ describe("hostile bytes", () => {
     ["map values", [116, 0, 0, 0, 1, 97, 1], [106]],
     ["map keys", [116, 0, 0, 0, 1], [106]],
     ["exports", [113, 119, 1, 97, 119, 1, 98], [97, 1]],
-    ["funs", [112, 0, 0, 0, 0, 1, ...new Array(16).fill(0), 0, 0, 0, 0, 0, 0, 0, 1, 119, 1, 97, 97, 0, 97, 0, 88, 119, 1, 97, ...new Array(12).fill(0)], [106]]
+    ["funs", [
+      112,
+      0,
+      0,
+      0,
+      0,
+      1,
+      ...new Array(16).fill(0),
+      0,
+      0,
+      0,
+      0,
+      0,
+      0,
+      0,
+      1,
+      119,
+      1,
+      97,
+      97,
+      0,
+      97,
+      0,
+      88,
+      119,
+      1,
+      97,
+      ...new Array(12).fill(0)
+    ], [106]]
   ]
 
   it.each(nests)("2 000 000 levels of %s: a value or an error within a second", (_, unit, end) => {
@@ -181,7 +245,12 @@ describe("hostile bytes", () => {
       return bytes
     }
     const fresh = Decoder.make({ inflate: NodeCompression.inflate })
-    for (const [claim, reason] of [[zeros.length, "Limit"], [0xffffffff, "Limit"], [1000, "Compressed"], [64 << 20, "Compressed"]] as const) {
+    for (
+      const [claim, reason] of [[zeros.length, "Limit"], [0xffffffff, "Limit"], [1000, "Compressed"], [
+        64 << 20,
+        "Compressed"
+      ]] as const
+    ) {
       const before = process.memoryUsage().rss
       const result = fresh.decode(bomb(claim))
       assert.strictEqual(Result.getOrThrow(Result.flip(result)).reason, reason)
@@ -240,7 +309,9 @@ describe("hostile bytes", () => {
   it("keys made to collide are refused before they cost quadratic time", () => {
     // The hash of a reference is linear in its words, so such keys are easy to make.
     const map = (count: number): ErlMap.ErlMap =>
-      new ErlMap.ErlMap(Array.from({ length: count }, (_, i) => [new Reference.Reference("a@b", 1, [100_000 - i, 31 * i]), i]).flat())
+      new ErlMap.ErlMap(
+        Array.from({ length: count }, (_, i) => [new Reference.Reference("a@b", 1, [100_000 - i, 31 * i]), i]).flat()
+      )
     assert.isTrue(Result.isSuccess(isolated(encoder.encodeUnsafe(map(60)))))
     const [result, millis] = timed(() => isolated(encoder.encodeUnsafe(map(50_000))))
     assert.strictEqual(Result.getOrThrow(Result.flip(result)).reason, "DuplicateKey")

@@ -100,8 +100,20 @@ describe("constructors", () => {
 describe("ErlMap", () => {
   it("takes 1 and 1.0, atoms and binaries, 0.0 and -0.0 for different keys", () => {
     const keys: ReadonlyArray<Term.Term> = [
-      1, Float.make(1), Atom.make("1"), Uint8Array.of(49), [49], Tuple.make(1), 2n ** 70n, Float.make(0), Float.make(-0),
-      1.5, ErlMap.empty, ErlMap.make([[1, 2]]), Uint8Array.from(new Array(300).fill(1)), Atom.make("__proto__")
+      1,
+      Float.make(1),
+      Atom.make("1"),
+      Uint8Array.of(49),
+      [49],
+      Tuple.make(1),
+      2n ** 70n,
+      Float.make(0),
+      Float.make(-0),
+      1.5,
+      ErlMap.empty,
+      ErlMap.make([[1, 2]]),
+      Uint8Array.from(new Array(300).fill(1)),
+      Atom.make("__proto__")
     ]
     const map = ErlMap.make(keys.map((key, i) => [key, i] as const))
     assert.strictEqual(map.size, keys.length)
@@ -167,14 +179,41 @@ describe("equality, hash and order", () => {
   it("types in Erlang's order", () => {
     const pid = new Pid.Pid("a@h", 1, 0, 1)
     const ordered: ReadonlyArray<Term.Term> = [
-      -(2n ** 80n), -1, Float.make(0), 1, 1.5, 2n ** 80n, Atom.make("a"), Atom.make("b"), new Reference.Reference("a@h", 1, [1]),
-      new Fun.ExportFun(Atom.make("m"), Atom.make("f"), 1), new Port.Port("a@h", 1n, 1), pid, Tuple.make(), Tuple.make(2),
-      Tuple.make(1, 1), ErlMap.empty, ErlMap.make([[1, 1]]), [], [1], [1, 1], ImproperList.make([1], Uint8Array.of(1)), [2],
-      new Uint8Array(0), BitString.make(Uint8Array.of(0), 1), Uint8Array.of(0), Uint8Array.of(0, 0), Uint8Array.of(1)
+      -(2n ** 80n),
+      -1,
+      Float.make(0),
+      1,
+      1.5,
+      2n ** 80n,
+      Atom.make("a"),
+      Atom.make("b"),
+      new Reference.Reference("a@h", 1, [1]),
+      new Fun.ExportFun(Atom.make("m"), Atom.make("f"), 1),
+      new Port.Port("a@h", 1n, 1),
+      pid,
+      Tuple.make(),
+      Tuple.make(2),
+      Tuple.make(1, 1),
+      ErlMap.empty,
+      ErlMap.make([[1, 1]]),
+      [],
+      [1],
+      [1, 1],
+      ImproperList.make([1], Uint8Array.of(1)),
+      [2],
+      new Uint8Array(0),
+      BitString.make(Uint8Array.of(0), 1),
+      Uint8Array.of(0),
+      Uint8Array.of(0, 0),
+      Uint8Array.of(1)
     ]
     for (let i = 0; i < ordered.length; i++) {
       for (let j = 0; j < ordered.length; j++) {
-        assert.strictEqual(Term.compare(ordered[i]!, ordered[j]!), Math.sign(i - j), `${Term.print(ordered[i])} ${Term.print(ordered[j])}`)
+        assert.strictEqual(
+          Term.compare(ordered[i]!, ordered[j]!),
+          Math.sign(i - j),
+          `${Term.print(ordered[i])} ${Term.print(ordered[j])}`
+        )
       }
     }
   })
@@ -219,19 +258,50 @@ describe("equality, hash and order", () => {
 
 describe("printing", () => {
   const cases: ReadonlyArray<readonly [Term.Term, string]> = [
-    [1, "1"], [-0, "0"], [2n ** 64n, "18446744073709551616"], [1.5, "1.5"], [Float.make(1), "1.0"], [Float.make(-0), "-0.0"],
-    [Float.make(1000), "1.0e3"], [Float.make(100), "100.0"], [0.0001, "0.0001"], [0.00001, "1.0e-5"], [123.456, "123.456"],
-    [Float.make(9007199254740992), "9.007199254740992e15"], [5e-324, "5.0e-324"], [-1.25e300, "-1.25e300"],
-    [Atom.make("ok"), "ok"], [Atom.make("Ok"), "'Ok'"], [Atom.make(""), "''"], [Atom.make("end"), "'end'"], [Atom.make("maybe"), "maybe"],
-    [Atom.make("a@b_C9"), "a@b_C9"], [Atom.make("it's"), "'it\\'s'"], [Atom.make("\n"), "'\\n'"], [Atom.make("ж"), "'\\x{436}'"],
-    [Atom.make("é"), "é"], [Atom.make("÷"), "'÷'"],
-    [[], "[]"], [[97, 98], "\"ab\""], [[1, 97], "[1,97]"], [[34, 92, 10], "\"\\\"\\\\\\n\""], [[228], "\"ä\""], [[1234], "[1234]"],
-    [new Uint8Array(0), "<<>>"], [Uint8Array.of(97, 34), "<<\"a\\\"\">>"], [Uint8Array.of(0, 1), "<<0,1>>"],
+    [1, "1"],
+    [-0, "0"],
+    [2n ** 64n, "18446744073709551616"],
+    [1.5, "1.5"],
+    [Float.make(1), "1.0"],
+    [Float.make(-0), "-0.0"],
+    [Float.make(1000), "1.0e3"],
+    [Float.make(100), "100.0"],
+    [0.0001, "0.0001"],
+    [0.00001, "1.0e-5"],
+    [123.456, "123.456"],
+    [Float.make(9007199254740992), "9.007199254740992e15"],
+    [5e-324, "5.0e-324"],
+    [-1.25e300, "-1.25e300"],
+    [Atom.make("ok"), "ok"],
+    [Atom.make("Ok"), "'Ok'"],
+    [Atom.make(""), "''"],
+    [Atom.make("end"), "'end'"],
+    [Atom.make("maybe"), "maybe"],
+    [Atom.make("a@b_C9"), "a@b_C9"],
+    [Atom.make("it's"), "'it\\'s'"],
+    [Atom.make("\n"), "'\\n'"],
+    [Atom.make("ж"), "'\\x{436}'"],
+    [Atom.make("é"), "é"],
+    [Atom.make("÷"), "'÷'"],
+    [[], "[]"],
+    [[97, 98], "\"ab\""],
+    [[1, 97], "[1,97]"],
+    [[34, 92, 10], "\"\\\"\\\\\\n\""],
+    [[228], "\"ä\""],
+    [[1234], "[1234]"],
+    [new Uint8Array(0), "<<>>"],
+    [Uint8Array.of(97, 34), "<<\"a\\\"\">>"],
+    [Uint8Array.of(0, 1), "<<0,1>>"],
     [BitString.make(Uint8Array.of(1, 0xa0), 3), "<<1,5:3>>"],
-    [Tuple.make(), "{}"], [Tuple.make(1, [2]), "{1,[2]}"], [ImproperList.make([1, 2], 3), "[1,2|3]"],
-    [ErlMap.empty, "#{}"], [ErlMap.make([[Atom.make("b"), 1], [Atom.make("a"), 2]]), "#{a => 2,b => 1}"],
-    [new Pid.Pid("a@h", 1, 2, 3), "<a@h.1.2>"], [new Pid.Pid("n@h", 1, 2, 3), "<0.1.2>"],
-    [new Reference.Reference("n@h", 1, [1, 2, 3]), "#Ref<0.3.2.1>"], [new Port.Port("n@h", 5n, 1), "#Port<0.5>"],
+    [Tuple.make(), "{}"],
+    [Tuple.make(1, [2]), "{1,[2]}"],
+    [ImproperList.make([1, 2], 3), "[1,2|3]"],
+    [ErlMap.empty, "#{}"],
+    [ErlMap.make([[Atom.make("b"), 1], [Atom.make("a"), 2]]), "#{a => 2,b => 1}"],
+    [new Pid.Pid("a@h", 1, 2, 3), "<a@h.1.2>"],
+    [new Pid.Pid("n@h", 1, 2, 3), "<0.1.2>"],
+    [new Reference.Reference("n@h", 1, [1, 2, 3]), "#Ref<0.3.2.1>"],
+    [new Port.Port("n@h", 5n, 1), "#Port<0.5>"],
     [new Fun.ExportFun(Atom.make("m"), Atom.make("f g"), 2), "fun m:'f g'/2"]
   ]
   it.each(cases.map(([term, text]) => [text, term] as const))("%s", (text, term) => {
@@ -263,7 +333,10 @@ describe("parsing", () => {
       const term = next(5)
       const text = Term.print(term)
       assert.isTrue(Term.equals(Term.parseUnsafe(text), term), text)
-      assert.isTrue(Term.equals(Term.parseUnsafe(Term.print(term, { node: "n@1.2.h" }), { node: "n@1.2.h" }), term), text)
+      assert.isTrue(
+        Term.equals(Term.parseUnsafe(Term.print(term, { node: "n@1.2.h" }), { node: "n@1.2.h" }), term),
+        text
+      )
     }
   })
 
@@ -276,15 +349,35 @@ describe("parsing", () => {
 
   it("says where it stumbles", () => {
     const cases: ReadonlyArray<readonly [text: string, line: number, column: number]> = [
-      ["", 1, 1], ["[1,", 1, 4], ["{1 2}", 1, 4], ["[1\n,X]", 2, 2], ["#{a}", 1, 4], ["#{a => 1, b}", 1, 12], ["\"abc", 1, 1],
-      ["<<256:300000>>", 1, 3], ["ok ok", 1, 4], ["[1|2,3]", 1, 5], ["1.0e999", 1, 1], ["37#1", 1, 1], ["2#3", 1, 1],
-      ["#Fun<a.1.2>", 1, 1], ["<123.4.5>", 1, 2], ["\"\\x{d800}\"", 1, 2], ["fun a:b/300", 1, 12], ["{,}", 1, 2], ["]", 1, 1]
+      ["", 1, 1],
+      ["[1,", 1, 4],
+      ["{1 2}", 1, 4],
+      ["[1\n,X]", 2, 2],
+      ["#{a}", 1, 4],
+      ["#{a => 1, b}", 1, 12],
+      ["\"abc", 1, 1],
+      ["<<256:300000>>", 1, 3],
+      ["ok ok", 1, 4],
+      ["[1|2,3]", 1, 5],
+      ["1.0e999", 1, 1],
+      ["37#1", 1, 1],
+      ["2#3", 1, 1],
+      ["#Fun<a.1.2>", 1, 1],
+      ["<123.4.5>", 1, 2],
+      ["\"\\x{d800}\"", 1, 2],
+      ["fun a:b/300", 1, 12],
+      ["{,}", 1, 2],
+      ["]", 1, 1]
     ]
     for (const [text, line, column] of cases) {
       const result = Term.parse(text)
       assert.isTrue(Result.isFailure(result), text)
       if (Result.isFailure(result)) {
-        assert.deepStrictEqual([result.failure.line, result.failure.column], [line, column], `${text}: ${result.failure.message}`)
+        assert.deepStrictEqual(
+          [result.failure.line, result.failure.column],
+          [line, column],
+          `${text}: ${result.failure.message}`
+        )
       }
     }
   })
@@ -296,7 +389,9 @@ describe("parsing", () => {
       let text = ""
       for (let n = Math.floor(random() * 24); n > 0; n--) text += alphabet[Math.floor(random() * alphabet.length)]
       const result = Term.parse(text)
-      if (Result.isSuccess(result)) assert.isTrue(Term.equals(Term.parseUnsafe(Term.print(result.success)), result.success), text)
+      if (Result.isSuccess(result)) {
+        assert.isTrue(Term.equals(Term.parseUnsafe(Term.print(result.success)), result.success), text)
+      }
     }
   })
 })

@@ -1,7 +1,19 @@
 /**
  * Random terms from a seed, for tests. The same seed gives the same terms on every machine.
  */
-import { Atom, BitString, ErlMap, Float, Fun, ImproperList, Pid, Port, Reference, type Term, Tuple } from "../../src/term/index.ts"
+import {
+  Atom,
+  BitString,
+  ErlMap,
+  Float,
+  Fun,
+  ImproperList,
+  Pid,
+  Port,
+  Reference,
+  type Term,
+  Tuple
+} from "../../src/term/index.ts"
 
 /** A small deterministic generator of numbers in [0, 1). */
 export const makeRandom = (seed: number): () => number => {
@@ -31,8 +43,37 @@ const boundaries: ReadonlyArray<bigint> = [27n, 28n, 31n, 32n, 53n, 59n, 60n, 63
 })
 
 const atomNames = [
-  "ok", "error", "true", "false", "nil", "undefined", "", "Hello", "hello world", "a@b", "$gen_call", "it's", "back\\slash",
-  "é", "ß", "÷", "ÿ", "жук", "日本", "😀", "line\nbreak", "after", "maybe", "fun", "x1", "X", "_", "9", "a.b", "\u007f", "\u00a0"
+  "ok",
+  "error",
+  "true",
+  "false",
+  "nil",
+  "undefined",
+  "",
+  "Hello",
+  "hello world",
+  "a@b",
+  "$gen_call",
+  "it's",
+  "back\\slash",
+  "é",
+  "ß",
+  "÷",
+  "ÿ",
+  "жук",
+  "日本",
+  "😀",
+  "line\nbreak",
+  "after",
+  "maybe",
+  "fun",
+  "x1",
+  "X",
+  "_",
+  "9",
+  "a.b",
+  "\u007f",
+  "\u00a0"
 ]
 
 /** A generator of terms. */
@@ -43,7 +84,8 @@ export const makeRandomTerm = (random: () => number, options: RandomTermOptions 
   const many = <A>(n: number, f: () => A): Array<A> => Array.from({ length: n }, f)
   const bytes = (n: number): Uint8Array => Uint8Array.from(many(n, () => int(256)))
   const text = (n: number): Array<number> => many(n, () => 32 + int(95))
-  const atom = (): Atom.Atom => random() < 0.7 ? Atom.make(pick(atomNames)) : Atom.make(String.fromCharCode(...text(int(12))))
+  const atom = (): Atom.Atom =>
+    random() < 0.7 ? Atom.make(pick(atomNames)) : Atom.make(String.fromCharCode(...text(int(12))))
   const integer = (): number | bigint => {
     switch (int(6)) {
       case 0:
@@ -116,7 +158,11 @@ export const makeRandomTerm = (random: () => number, options: RandomTermOptions 
       }
       case 9:
         if (options.identifiers === false) return atom()
-        return new Fun.ExportFun(Atom.make(pick(["lists", "A b", "fun", "x@y"])), Atom.make(pick(["map", "it's", "try"])), int(256))
+        return new Fun.ExportFun(
+          Atom.make(pick(["lists", "A b", "fun", "x@y"])),
+          Atom.make(pick(["map", "it's", "try"])),
+          int(256)
+        )
       case 10:
         return pick<() => Term.Term>([() => [], () => Tuple.make(), () => ErlMap.empty, () => new Uint8Array(0)])()
       case 11:

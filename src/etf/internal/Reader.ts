@@ -7,45 +7,22 @@
  * @since 0.1.0
  */
 import { Atom } from "../../term/Atom.ts"
-import { make as makeBits } from "../../term/BitString.ts"
 import { ErlMap, findDuplicate } from "../../term/ErlMap.ts"
 import { Float } from "../../term/Float.ts"
 import { ExportFun, Fun } from "../../term/Fun.ts"
 import { make as makeImproper } from "../../term/ImproperList.ts"
 import { LocalTerm } from "../../term/LocalTerm.ts"
-import { Pid } from "../../term/Pid.ts"
-import { Port } from "../../term/Port.ts"
-import { Reference } from "../../term/Reference.ts"
 import type { Term } from "../../term/Term.ts"
-import { Tuple } from "../../term/Tuple.ts"
 import { print } from "../../term/TermPrinter.ts"
+import { Tuple } from "../../term/Tuple.ts"
 import type { DecodeLimits } from "../DecodeLimits.ts"
-import type { DecodeReason } from "../EtfError.ts"
-import { AtomTable } from "./AtomTable.ts"
-
-/** Thrown inside the codec; never seen outside. No stack: it is made for every malformed input. */
-export class DecodeFailure {
-  readonly reason: DecodeReason
-  readonly offset: number
-  readonly detail: string
-
-  constructor(reason: DecodeReason, offset: number, detail: string) {
-    this.reason = reason
-    this.offset = offset
-    this.detail = detail
-  }
-}
+import { Cursor, DecodeFailure } from "./Cursor.ts"
 
 /** Levels read by recursion before the loop takes over. */
 const recursionMax = 200
 
 /** Arrays up to this length are made at once, longer ones grow with what really comes. */
 const preallocationMax = 65_536
-
-/** Binaries up to this size are copied by hand: V8 keeps such small arrays on its heap, and `slice` costs more. */
-const smallBytesMax = 64
-
-const scratch = new DataView(new ArrayBuffer(8))
 
 const frameTuple = 0
 const frameList = 1
@@ -61,32 +38,17 @@ interface Frame {
   readonly fun: Omit<ConstructorParameters<typeof Fun>[0], "free"> | undefined
 }
 
-const floatText = /^\s*[+-]?\d+\.\d+(?:[eE][+-]?\d+)?\s*$/
-
 let mapNumber = 0
 
 /** See the file's comment. */
-export class Reader {
-  source: Uint8Array
-  pos: number
-  end: number
-  private atoms: ReadonlyArray<Atom> | undefined
+export class Reader extends Cursor {
   private budget: number
-  private readonly limits: DecodeLimits
-  private readonly share: boolean
-  private readonly table: AtomTable
   private readonly recursion: number
   private readonly frames: Array<Frame>
 
   constructor(limits: DecodeLimits, share: boolean) {
-    this.source = new Uint8Array(0)
-    this.pos = 0
-    this.end = 0
-    this.atoms = undefined
+    super(limits, share)
     this.budget = 0
-    this.limits = limits
-    this.share = share
-    this.table = new AtomTable(limits.atomTableSize)
     this.recursion = Math.min(recursionMax, limits.maxDepth)
     this.frames = []
   }
@@ -122,11 +84,6 @@ export class Reader {
     this.pos++
   }
 
-  /** The next tag, or -1 at the end. */
-  peek(): number {
-    return this.pos < this.end ? this.source[this.pos]! : -1
-  }
-
   done(): void {
     if (this.pos !== this.end) throw this.fail("TrailingBytes", `${this.end - this.pos} bytes behind the term`)
   }
@@ -144,16 +101,6 @@ export class Reader {
     return new LocalTerm(bytes)
   }
 
-  fail(reason: DecodeReason, detail: string, offset: number = this.pos): DecodeFailure {
-    return new DecodeFailure(reason, offset, detail)
-  }
-
-  need(count: number): void {
-    if (this.end - this.pos < count) {
-      throw this.fail("Truncated", `${count} bytes needed, ${this.end - this.pos} left`)
-    }
-  }
-
   // Takes a container's elements from the budget; each needs at least one byte.
   private claim(count: number): void {
     if (count > this.end - this.pos) {
@@ -161,27 +108,6 @@ export class Reader {
     }
     this.budget -= count
     if (this.budget < 0) throw this.fail("Limit", `more than ${this.limits.maxElements} elements`)
-  }
-
-  u8(): number {
-    this.need(1)
-    return this.source[this.pos++]!
-  }
-
-  u16(): number {
-    this.need(2)
-    const source = this.source
-    const at = this.pos
-    this.pos = at + 2
-    return (source[at]! << 8) | source[at + 1]!
-  }
-
-  u32(): number {
-    this.need(4)
-    const source = this.source
-    const at = this.pos
-    this.pos = at + 4
-    return ((source[at]! << 24) | (source[at + 1]! << 16) | (source[at + 2]! << 8) | source[at + 3]!) >>> 0
   }
 
   /** The next term. `depth` is how many containers are open around it. */
@@ -349,11 +275,8 @@ export class Reader {
         this.pos = start + count
         return items
       }
-      case 110: {
-        this.pos = at + 1
-        const size = this.u8()
-        return this.big(size)
-      }
+      case 110:
+        return this.smallBig()
       case 111: {
         this.pos = at + 1
         const size = this.u32()
@@ -392,176 +315,15 @@ export class Reader {
       case 121:
         throw this.fail("UnsupportedTag", "a local term (121) can only stand alone: its length is unknown")
       case 80:
-        throw this.fail("UnsupportedTag", "a compressed term (80) is legal only behind the version byte of a whole term")
+        throw this.fail(
+          "UnsupportedTag",
+          "a compressed term (80) is legal only behind the version byte of a whole term"
+        )
       case 67:
         throw this.fail("UnsupportedTag", "native records (67) of OTP 29 are not supported and were not negotiated")
       default:
         throw this.fail("UnknownTag", `tag ${tag}`)
     }
-  }
-
-  /** An atom in any encoding. */
-  atom(): Atom {
-    const at = this.pos
-    const tag = this.peek()
-    this.pos = at + 1
-    let length: number
-    switch (tag) {
-      case 119:
-      case 115:
-        length = this.u8()
-        break
-      case 118:
-      case 100:
-        length = this.u16()
-        break
-      case 82: {
-        const index = this.u8()
-        const atom = this.atoms?.[index]
-        if (atom === undefined) {
-          throw this.fail(
-            "AtomCache",
-            this.atoms === undefined
-              ? "an atom cache reference without a distribution header"
-              : `atom cache reference ${index}, the header has ${this.atoms.length}`,
-            at
-          )
-        }
-        return atom
-      }
-      default:
-        this.pos = at
-        throw tag < 0
-          ? this.fail("Truncated", "an atom needed, the input ends")
-          : this.fail("InvalidIdentifier", `an atom needed, tag ${tag} found`)
-    }
-    this.need(length)
-    if (length > (tag === 118 || tag === 119 ? 1020 : 255)) {
-      throw this.fail("InvalidAtom", `${length} bytes of text; an atom has at most 255 characters`, at)
-    }
-    const atom = this.table.lookup(this.source, this.pos, length, tag === 115 || tag === 100)
-    if (atom === undefined) throw this.fail("InvalidAtom", "not UTF-8, or more than 255 characters", at)
-    this.pos += length
-    return atom
-  }
-
-  /** The next bytes, copied or shared as the options say. */
-  bytes(count: number): Uint8Array {
-    this.need(count)
-    const start = this.pos
-    this.pos = start + count
-    if (count <= smallBytesMax && !this.share) {
-      const source = this.source
-      const bytes = new Uint8Array(count)
-      for (let i = 0; i < count; i++) bytes[i] = source[start + i]!
-      return bytes
-    }
-    return this.share ? this.source.subarray(start, start + count) : this.source.slice(start, start + count)
-  }
-
-  /** A float, behind nothing: tag 70 or 99 is still to be read. */
-  float(): number {
-    const at = this.pos
-    const tag = this.u8()
-    let value: number
-    if (tag === 70) {
-      this.need(8)
-      const source = this.source
-      for (let i = 0; i < 8; i++) scratch.setUint8(i, source[at + 1 + i]!)
-      value = scratch.getFloat64(0)
-      this.pos = at + 9
-    } else {
-      this.need(31)
-      let text = ""
-      for (let i = 0; i < 31 && this.source[this.pos + i] !== 0; i++) {
-        text += String.fromCharCode(this.source[this.pos + i]!)
-      }
-      value = floatText.test(text) ? Number(text) : NaN
-      this.pos += 31
-    }
-    if (!Number.isFinite(value)) throw this.fail("InvalidFloat", "not a finite number", at)
-    return value
-  }
-
-  /** An integer of `size` little-endian bytes behind a sign byte. */
-  big(size: number): number | bigint {
-    if (size > this.limits.maxIntegerBytes) {
-      throw this.fail("Limit", `an integer of ${size} bytes, the limit is ${this.limits.maxIntegerBytes}`)
-    }
-    this.need(size + 1)
-    const source = this.source
-    const negative = source[this.pos] !== 0
-    const start = this.pos + 1
-    this.pos = start + size
-    while (size > 0 && source[start + size - 1] === 0) size--
-    if (size <= 8) {
-      let low = 0
-      let high = 0
-      for (let i = Math.min(size, 4) - 1; i >= 0; i--) low = low * 256 + source[start + i]!
-      for (let i = size - 1; i >= 4; i--) high = high * 256 + source[start + i]!
-      if (high < 0x200000) {
-        const value = high * 0x100000000 + low
-        return negative && value !== 0 ? -value : value
-      }
-      const value = (BigInt(high) << 32n) | BigInt(low)
-      return negative ? -value : value
-    }
-    const digits: Array<string> = []
-    for (let i = size - 1; i >= 0; i--) digits.push(hex[source[start + i]!]!)
-    const value = BigInt(`0x${digits.join("")}`)
-    return negative ? -value : value
-  }
-
-  private bits(): Term {
-    const at = this.pos
-    this.need(6)
-    this.pos = at + 1
-    const count = this.u32()
-    const used = this.u8()
-    if (count === 0 || used < 1 || used > 8) {
-      throw this.fail("InvalidBits", `${used} bits in the last of ${count} bytes`, at)
-    }
-    return makeBits(this.bytes(count), used)
-  }
-
-  /** A process identifier. */
-  pid(): Pid {
-    const old = this.u8() === 103
-    const node = this.atom().name
-    this.need(old ? 9 : 12)
-    const id = this.u32()
-    const serial = this.u32()
-    return new Pid(node, id, serial, old ? this.u8() & 3 : this.u32())
-  }
-
-  /** A reference. */
-  reference(): Reference {
-    const at = this.pos
-    const tag = this.u8()
-    if (tag === 101) {
-      const node = this.atom().name
-      const id = this.u32()
-      return new Reference(node, this.u8() & 3, [id])
-    }
-    const count = this.u16()
-    if (count < 1 || count > 5) throw this.fail("InvalidIdentifier", `a reference of ${count} words`, at)
-    const node = this.atom().name
-    const creation = tag === 114 ? this.u8() & 3 : this.u32()
-    const ids: Array<number> = []
-    for (let i = 0; i < count; i++) ids.push(this.u32())
-    return new Reference(node, creation, ids)
-  }
-
-  private port(): Port {
-    const tag = this.u8()
-    const node = this.atom().name
-    if (tag === 120) {
-      const high = this.u32()
-      const low = this.u32()
-      return new Port(node, (BigInt(high) << 32n) | BigInt(low), this.u32())
-    }
-    const id = this.u32()
-    return new Port(node, BigInt(id), tag === 89 ? this.u32() : this.u8() & 3)
   }
 
   // Everything of a fun but its variables. The size field is known to be wrong from some releases: not looked at.
@@ -582,16 +344,6 @@ export class Reader {
     const pid = this.pid()
     this.claim(count)
     return { count, fields: { arity, uniq, index, module, oldIndex, oldUniq, pid } }
-  }
-
-  // An integer that is one by its tag: nothing nested, so no recursion.
-  private smallInteger(at: number): number {
-    const tag = this.peek()
-    if (tag === 97 || tag === 98 || tag === 110) {
-      const value = this.term(recursionMax)
-      if (typeof value === "number") return value
-    }
-    throw this.fail("InvalidFun", "arity, index and uniq of a fun are small integers", at)
   }
 
   /** Skips one term. */
@@ -693,6 +445,7 @@ export class Reader {
     const frames = this.frames
     frames.length = 0
     const path: Array<string> = []
+    // oxlint-disable-next-line effect-otp/no-try -- inside the codec failures are thrown: success pays nothing
     try {
       this.loop(0)
     } catch (failure) {
@@ -723,5 +476,3 @@ const step = (frame: Frame): string => {
       return `fun(${at})`
   }
 }
-
-const hex: ReadonlyArray<string> = Array.from({ length: 256 }, (_, i) => i.toString(16).padStart(2, "0"))

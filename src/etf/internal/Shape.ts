@@ -11,7 +11,8 @@ import { Atom, isValidName, make as makeAtom } from "../../term/Atom.ts"
 import { Float } from "../../term/Float.ts"
 import type { Term } from "../../term/Term.ts"
 import { print } from "../../term/TermPrinter.ts"
-import { DecodeFailure, type Reader } from "./Reader.ts"
+import { DecodeFailure } from "./Cursor.ts"
+import type { Reader } from "./Reader.ts"
 import { decodeUtf8, encodeUtf8, hasLoneSurrogate } from "./text.ts"
 import { EncodeFailure, type Writer } from "./Writer.ts"
 
@@ -58,7 +59,7 @@ export const unexpectedValue = (expected: string, value: unknown): Mismatch =>
 
 /** Runs a step inside a container; a failure gets the step's key. */
 export const inside = <A, B>(key: PropertyKey, f: (a: A) => B, a: A): B => {
-  // Paths are built while a failure unwinds, so that success pays nothing for them.
+  // oxlint-disable-next-line effect-otp/no-try -- paths are built while a failure unwinds, so that success pays nothing for them
   try {
     return f(a)
   } catch (failure) {
@@ -85,7 +86,8 @@ const isAtomTag = (tag: number): boolean => tag === 119 || tag === 118 || tag ==
 
 /** Whether an exception is one of the codec's own: the direct way ends here, for whatever reason. */
 export const isExpected = (failure: unknown): boolean =>
-  failure === GiveUp || failure instanceof Mismatch || failure instanceof DecodeFailure || failure instanceof EncodeFailure
+  failure === GiveUp || failure instanceof Mismatch || failure instanceof DecodeFailure ||
+  failure instanceof EncodeFailure
 
 /** The atom at the cursor, which does not move; undefined when there is none. */
 export const peekAtom = (reader: Reader): Atom | undefined => {
@@ -171,7 +173,9 @@ export const charlist: Shape = make({
 export const atomText: Shape = make({
   expected: "an atom",
   toTerm: (value) => {
-    if (typeof value !== "string" || !isValidName(value)) throw unexpectedValue("an atom of at most 255 characters", value)
+    if (typeof value !== "string" || !isValidName(value)) {
+      throw unexpectedValue("an atom of at most 255 characters", value)
+    }
     return new Atom(value)
   },
   fromTerm: (term) => {

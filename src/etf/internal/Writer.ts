@@ -59,6 +59,8 @@ export class Writer {
   buffer: Uint8Array
   pos: number
   atoms: AtomSink | undefined
+  private lastNode: string | undefined
+  private lastNodeBytes: Uint8Array
   private readonly initial: number
   private readonly maxBytes: number
   private readonly maxDepth: number
@@ -72,6 +74,8 @@ export class Writer {
     this.buffer = new Uint8Array(initial)
     this.pos = 0
     this.atoms = undefined
+    this.lastNode = undefined
+    this.lastNodeBytes = this.buffer
   }
 
   reset(): void {
@@ -266,13 +270,32 @@ export class Writer {
     this.raw(bytes)
   }
 
+  // The node of an identifier: mostly the same one as last time, whose bytes are kept.
+  private node(name: string): void {
+    if (this.atoms !== undefined) return this.atom(name)
+    if (name !== this.lastNode) {
+      const start = this.pos
+      this.atom(name)
+      this.lastNode = name
+      this.lastNodeBytes = this.buffer.slice(start, this.pos)
+      return
+    }
+    const bytes = this.lastNodeBytes
+    const count = bytes.length
+    this.ensure(count)
+    const buffer = this.buffer
+    const at = this.pos
+    for (let i = 0; i < count; i++) buffer[at + i] = bytes[i]!
+    this.pos = at + count
+  }
+
   pid(pid: Pid): void {
     const { creation, id, serial } = pid
     if (!isWord(id) || !isWord(serial) || !isWord(creation)) {
       throw new EncodeFailure("InvalidIdentifier", `the parts of ${pid} are unsigned 32-bit integers`)
     }
     this.u8(88)
-    this.atom(pid.node)
+    this.node(pid.node)
     this.ensure(12)
     this.word(id)
     this.word(serial)
@@ -301,7 +324,7 @@ export class Writer {
     this.buffer[this.pos + 1] = 0
     this.buffer[this.pos + 2] = count
     this.pos += 3
-    this.atom(reference.node)
+    this.node(reference.node)
     this.ensure(24)
     this.word(creation)
     for (let i = 0; i < count; i++) this.word(ids[i]!)
@@ -398,6 +421,7 @@ export class Writer {
   /** Writes a term that is known to fail, and says where it does. */
   trace(term: unknown): ReadonlyArray<string> {
     const frames: Array<Frame> = []
+    // oxlint-disable-next-line effect-otp/no-try -- inside the codec failures are thrown: success pays nothing
     try {
       this.loop(term, 0, frames)
     } catch (failure) {
@@ -518,7 +542,8 @@ export class Writer {
     throw notATerm(term)
   }
 
-  private done(_: void): undefined {
+  // A leaf was written: nothing follows it.
+  private done(_written: void): undefined {
     return undefined
   }
 }

@@ -21,7 +21,7 @@ import { EtfSchemaError } from "../EtfError.ts"
 import { fixedList, list, refine, suspend, tuple, union } from "./containers.ts"
 import * as Shape from "./Shape.ts"
 import { snakeCase } from "./snakeCase.ts"
-import { entries, type Field, proplist, record, record_, struct, tagged } from "./structs.ts"
+import { entries, type Field, proplist, record, struct, tagged, taggedTuple } from "./structs.ts"
 
 /** Which side of the schema the values of a shape are on. */
 export type Mode = "type" | "encoded"
@@ -34,11 +34,14 @@ type Path = ReadonlyArray<string>
 /** Nesting of a definition up to which recursive parts are compiled at once, so that mistakes show there. */
 const eagerMax = 64
 
-/** The shape of a schema. Throws `EtfSchemaError`, and in the mode `type` also {@link NotDirect}. */
-export const compile = (ast: SchemaAST.AST, mode: Mode): Shape.Shape => new Compiler(mode).shape(ast, [], undefined)
+/**
+ * The shape of a schema, `outer` being an annotation that goes before its own. Throws `EtfSchemaError`, and in the mode
+ * `type` also {@link NotDirect}.
+ */
+export const compile = (ast: SchemaAST.AST, mode: Mode, outer: EtfAnnotation | undefined): Shape.Shape =>
+  new Compiler(mode).shape(ast, [], outer)
 
-const annotationOf = (ast: SchemaAST.AST): EtfAnnotation | undefined =>
-  SchemaAST.resolveAt<EtfAnnotation>("etf")(ast)
+const annotationOf = (ast: SchemaAST.AST): EtfAnnotation | undefined => SchemaAST.resolveAt<EtfAnnotation>("etf")(ast)
 
 const unsupported = (path: Path, detail: string): EtfSchemaError => new EtfSchemaError({ path: [...path], detail })
 
@@ -144,14 +147,19 @@ class Compiler {
       case "UniqueSymbol":
         throw unsupported(path, "a symbol has no form on the Erlang wire; use Schema.Literal, which is an atom")
       case "ObjectKeyword":
-        throw unsupported(path, "an object of unknown shape has no form on the Erlang wire; use Schema.Struct or Etf.Term")
+        throw unsupported(
+          path,
+          "an object of unknown shape has no form on the Erlang wire; use Schema.Struct or Etf.Term"
+        )
     }
   }
 
   private constants(pairs: ReadonlyArray<readonly [value: unknown, name: string]>, path: Path): Shape.Shape {
     const names = new Map<string, unknown>()
     for (const [value, name] of pairs) {
-      if (!isValidName(name)) throw unsupported(path, `${JSON.stringify(name.slice(0, 40))} is too long for an atom; use Etf.asBinary`)
+      if (!isValidName(name)) {
+        throw unsupported(path, `${JSON.stringify(name.slice(0, 40))} is too long for an atom; use Etf.asBinary`)
+      }
       if (names.has(name) && names.get(name) !== value) {
         throw unsupported(path, `two values are the atom ${name} on the wire; annotate one with Etf.name`)
       }
@@ -185,7 +193,9 @@ class Compiler {
   }
 
   private isOptional(ast: SchemaAST.AST): boolean {
-    const encoded = ast.encoding === undefined ? SchemaAST.isOptional(ast) : SchemaAST.isOptional(SchemaAST.toEncoded(ast))
+    const encoded = ast.encoding === undefined
+      ? SchemaAST.isOptional(ast)
+      : SchemaAST.isOptional(SchemaAST.toEncoded(ast))
     if (this.mode === "type" && encoded !== SchemaAST.isOptional(ast)) throw NotDirect
     return encoded
   }
@@ -231,10 +241,10 @@ class Compiler {
     }
     switch (annotation?._tag) {
       case "Record":
-        return record_(annotation.name, fields, { bare: false, constant })
+        return taggedTuple(annotation.name, fields, { bare: annotation.bare === true, constant })
       case "Message":
         if (constant === undefined) throw unsupported(path, "a message needs a tag: use Schema.TaggedStruct")
-        return record_(tag, fields, { bare: true, constant })
+        return taggedTuple(tag, fields, { bare: true, constant })
       case "Proplist":
         return proplist(fields)
       case "ElixirStruct":
@@ -243,7 +253,7 @@ class Compiler {
     if (rest !== undefined && fields.length === 0 && constant === undefined) return record(rest.key, rest.value)
     const body = struct(fields, { keys: annotation?._tag === "Binary" ? "binary" : "atom", rest })
     if (constant === undefined) return body
-    if (fields.length === 0 && rest === undefined) return record_(tag, [], { bare: true, constant })
+    if (fields.length === 0 && rest === undefined) return taggedTuple(tag, [], { bare: true, constant })
     return tagged(tag, constant, body)
   }
 
@@ -252,11 +262,15 @@ class Compiler {
     path: Path
   ): { readonly key: Shape.Shape; readonly value: Shape.Shape } | undefined {
     if (ast.indexSignatures.length === 0) return undefined
-    if (ast.indexSignatures.length > 1) throw unsupported(path, "more than one kind of keys; use Schema.Record with one")
+    if (ast.indexSignatures.length > 1) {
+      throw unsupported(path, "more than one kind of keys; use Schema.Record with one")
+    }
     if (this.mode === "type" && ast.propertySignatures.length > 0) throw NotDirect
     const { parameter, type } = ast.indexSignatures[0]!
     const encoded = parameter.encoding === undefined ? parameter : SchemaAST.toEncoded(parameter)
-    if (this.mode === "type" && (encoded !== parameter || parameter._tag !== "String" || parameter.checks !== undefined)) {
+    if (
+      this.mode === "type" && (encoded !== parameter || parameter._tag !== "String" || parameter.checks !== undefined)
+    ) {
       throw NotDirect
     }
     if (encoded._tag === "Symbol") throw unsupported(path, "keys that are symbols have no form on the Erlang wire")
@@ -268,7 +282,10 @@ class Compiler {
 
   private union(ast: SchemaAST.Union, path: Path, annotation: EtfAnnotation | undefined): Shape.Shape {
     if (this.mode === "type" && ast.options?.mode === "oneOf") throw NotDirect
-    if (annotation?._tag === "Binary" && ast.types.every((type) => type._tag === "Literal" && typeof type.literal === "string")) {
+    if (
+      annotation?._tag === "Binary" &&
+      ast.types.every((type) => type._tag === "Literal" && typeof type.literal === "string")
+    ) {
       return Shape.textConstant(ast.types.map((type) => String((type as SchemaAST.Literal).literal)))
     }
     // Neighbours that are single atoms are looked up together.
@@ -303,7 +320,9 @@ class Compiler {
     if (ast._tag === "Undefined") return [undefined, "undefined"]
     if (ast._tag !== "Literal") return undefined
     const annotation = annotationOf(ast)
-    if (annotation?._tag === "Binary" || typeof ast.literal === "number" || typeof ast.literal === "bigint") return undefined
+    if (annotation?._tag === "Binary" || typeof ast.literal === "number" || typeof ast.literal === "bigint") {
+      return undefined
+    }
     return [ast.literal, constantName(ast, annotation)]
   }
 
@@ -339,7 +358,9 @@ class Compiler {
       case "effect/schema/Option":
         return this.option(ast, path)
       case "effect/schema/ReadonlyMap": {
-        const [key, value] = ast.typeParameters.map((parameter, i) => this.shape(parameter, [...path, `<${i}>`], undefined))
+        const [key, value] = ast.typeParameters.map((parameter, i) =>
+          this.shape(parameter, [...path, `<${i}>`], undefined)
+        )
         return Shape.convert(
           entries(key!, value!),
           "a map",

@@ -5,16 +5,7 @@
  */
 import type { Term } from "../../term/Term.ts"
 import { Tuple } from "../../term/Tuple.ts"
-import {
-  GiveUp,
-  inside,
-  isExpected,
-  make,
-  Mismatch,
-  type Shape,
-  unexpectedTerm,
-  unexpectedValue
-} from "./Shape.ts"
+import { GiveUp, inside, isExpected, make, Mismatch, type Shape, unexpectedTerm, unexpectedValue } from "./Shape.ts"
 
 const isListTag = (tag: number): boolean => tag === 106 || tag === 107 || tag === 108
 
@@ -122,8 +113,9 @@ export const tuple = (elements: ReadonlyArray<Shape>, required: number): Shape =
       return values
     },
     mayBe: (term) => term instanceof Tuple && term.elements.length >= required && term.elements.length <= count,
-    mayRead: (reader) => reader.peek() === 105 || (reader.peek() === 104 && reader.end > reader.pos + 1 &&
-      reader.source[reader.pos + 1]! >= required && reader.source[reader.pos + 1]! <= count)
+    mayRead: (reader) =>
+      reader.peek() === 105 || (reader.peek() === 104 && reader.end > reader.pos + 1 &&
+        reader.source[reader.pos + 1]! >= required && reader.source[reader.pos + 1]! <= count)
   })
 }
 
@@ -135,6 +127,7 @@ export const union = (members: ReadonlyArray<Shape>): Shape => {
     toTerm: (value) => {
       const failures: Array<Mismatch> = []
       for (const member of members) {
+        // oxlint-disable-next-line effect-otp/no-try -- inside the codec failures are thrown: success pays nothing
         try {
           return member.toTerm(value)
         } catch (failure) {
@@ -148,6 +141,7 @@ export const union = (members: ReadonlyArray<Shape>): Shape => {
       const failures: Array<Mismatch> = []
       for (const member of members) {
         if (!member.mayBe(term)) continue
+        // oxlint-disable-next-line effect-otp/no-try -- inside the codec failures are thrown: success pays nothing
         try {
           return member.fromTerm(term)
         } catch (failure) {
@@ -160,6 +154,7 @@ export const union = (members: ReadonlyArray<Shape>): Shape => {
     write: (writer, value) => {
       const start = writer.pos
       for (const member of members) {
+        // oxlint-disable-next-line effect-otp/no-try -- inside the codec failures are thrown: success pays nothing
         try {
           return member.write(writer, value)
         } catch (failure) {
@@ -173,6 +168,7 @@ export const union = (members: ReadonlyArray<Shape>): Shape => {
       const start = reader.pos
       for (const member of members) {
         if (!member.mayRead(reader)) continue
+        // oxlint-disable-next-line effect-otp/no-try -- inside the codec failures are thrown: success pays nothing
         try {
           return member.read(reader)
         } catch (failure) {
@@ -209,6 +205,7 @@ export const suspend = (thunk: () => Shape): Shape => {
   const deeper = <A>(f: () => A): A => {
     if (depth >= recursionMax) throw new Mismatch(`Expected at most ${recursionMax} levels of a recursive schema`)
     depth++
+    // oxlint-disable-next-line effect-otp/no-try -- the depth goes back whatever happens
     try {
       return f()
     } finally {

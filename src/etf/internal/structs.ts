@@ -67,9 +67,11 @@ export const struct = (fields: ReadonlyArray<Field>, options: StructOptions): Sh
   const byWire = new Map(fields.map((field, i) => [field.wire, i] as const))
   const atomKeys = options.keys === "atom"
   const keys: ReadonlyArray<Term> = fields.map((field) => atomKeys ? makeAtom(field.wire) : encodeUtf8(field.wire))
-  const expected = module !== undefined ? `a struct of ${module}` : fields.length === 0 ? "a map" : `a map with ${
-    fields.filter((field) => !field.optional).map((field) => field.wire).join(", ") || "optional fields"
-  }`
+  const expected = module !== undefined ?
+    `a struct of ${module}` :
+    fields.length === 0 ?
+    "a map" :
+    `a map with ${fields.filter((field) => !field.optional).map((field) => field.wire).join(", ") || "optional fields"}`
   const structKey = makeAtom("__struct__")
   const moduleAtom = module === undefined ? undefined : makeAtom(module)
   // Which field an atom was for, last time: maps arrive with their keys in one order, so this is a hit from then on.
@@ -182,9 +184,8 @@ export const struct = (fields: ReadonlyArray<Field>, options: StructOptions): Sh
         }
         const out: Fields = {}
         for (let i = 0; i < fields.length; i++) {
-          const field = fields[i]!
-          if (values[i] !== absent) put(out, field.name, values[i])
-          else if (!field.optional) throw GiveUp
+          if (values[i] !== absent) put(out, fields[i]!.name, values[i])
+          else if (!fields[i]!.optional) throw GiveUp
         }
         return out
       }
@@ -239,7 +240,9 @@ export const entries = (key: Shape, value: Shape): Shape =>
     toTerm: (pairs) => {
       if (!Array.isArray(pairs)) throw unexpectedValue("a map", pairs)
       const flat: Array<Term> = []
-      for (const [k, v] of pairs as ReadonlyArray<readonly [unknown, unknown]>) flat.push(key.toTerm(k), value.toTerm(v))
+      for (const [k, v] of pairs as ReadonlyArray<readonly [unknown, unknown]>) {
+        flat.push(key.toTerm(k), value.toTerm(v))
+      }
       return new ErlMap(flat)
     },
     fromTerm: (term) => {
@@ -257,7 +260,7 @@ export const entries = (key: Shape, value: Shape): Shape =>
  * An object as a tuple: a tag, then the fields in order. Without fields it is the bare tag when `bare` says so. A missing
  * optional field is the atom `undefined`.
  */
-export const record_ = (
+export const taggedTuple = (
   tag: string,
   fields: ReadonlyArray<Field>,
   options: { readonly bare: boolean; readonly constant?: readonly [name: string, value: unknown] | undefined }
@@ -429,4 +432,3 @@ export const proplist = (fields: ReadonlyArray<Field>): Shape => {
     mayRead: (reader) => reader.peek() === 106 || reader.peek() === 108 || reader.peek() === 107
   })
 }
-

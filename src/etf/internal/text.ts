@@ -23,7 +23,7 @@ export const decodeUtf8 = (bytes: Uint8Array, start: number, end: number): strin
     }
     if (i === end) return text
   }
-  // The decoder signals malformed input with an exception and has no other way.
+  // oxlint-disable-next-line effect-otp/no-try -- the decoder signals malformed input with an exception and has no other way
   try {
     return decoder.decode(bytes.subarray(start, end))
   } catch {

@@ -9,11 +9,9 @@ import * as Behaviour from "../../process/Behaviour.ts"
 import type { ExitReason } from "../../process/ExitReason.ts"
 import type { Context } from "../../process/Handler.ts"
 import type { Core } from "../../process/Protocol.ts"
-import { isTuple } from "../../term/Tuple.ts"
-import { isAtom } from "../../term/Atom.ts"
-import { typeName } from "../../term/Term.ts"
 import type { Snapshot, StateUpgrade } from "../StateUpgrade.ts"
 import * as Upgrade from "../StateUpgrade.ts"
+import { UnhandledTerms } from "./UnhandledTerms.ts"
 
 type Handler = (payload: unknown, state: unknown, context: Context) => unknown
 
@@ -69,23 +67,6 @@ export class HandlerTable {
   }
 }
 
-/** How many shapes of unhandled terms are remembered per server, so that a hostile sender cannot grow the list. */
-const shapesMax = 100
-
-/** What terms that mean the same have in common: the tag, or the type and the number of parts. */
-const shapeOf = (term: unknown): string => {
-  if (isTuple(term)) {
-    const [tag] = term.elements
-    return `tuple of ${term.elements.length}${isAtom(tag) ? `, the first ${tag.name}` : ""}`
-  }
-  if (isAtom(term)) return `atom ${term.name}`
-  if (Array.isArray(term)) return "list"
-  if (typeof term !== "object" || term === null) return term === null ? "null" : typeof term
-  if ("_tag" in term && typeof term._tag === "string") return term._tag.slice(0, 100)
-  const type = typeName(term)
-  return type === "local" || type === "no term" || type === "map" ? `object with ${Object.keys(term).slice(0, 8).join(", ")}` : type
-}
-
 /** Compiles a definition with explicit state, or one in closure style. */
 export const compile = (
   protocol: Core,
@@ -102,22 +83,11 @@ export const compile = (
     | undefined
   const onFormat = callbacks.format as ((state: unknown) => unknown) | undefined
   const upgrade = callbacks.upgrade as StateUpgrade<unknown> | undefined
-  const shapes = new Set<string>()
+  const terms = new UnhandledTerms(protocol.name)
 
   const unhandled = (instance: Behaviour.Instance, table: HandlerTable, term: unknown, context: Context): unknown => {
     if (table.unhandled !== undefined) return table.unhandled(term, instance.state, context)
-    instance.node.unhandled++
-    const shape = shapeOf(term)
-    if (!shapes.has(shape) && shapes.size < shapesMax) {
-      shapes.add(shape)
-      instance.log(
-        Effect.logWarning(
-          `${protocol.name} ${instance.displayName} got a message that its protocol does not describe (${shape}). ` +
-            "It is counted and dropped; further ones of this shape are not logged. " +
-            "Add a message to the protocol, or an `unhandled` handler"
-        )
-      )
-    }
+    terms.report(instance, term)
     return undefined
   }
 

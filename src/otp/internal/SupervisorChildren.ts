@@ -16,7 +16,8 @@ import type { ChildSpec } from "./SupervisorSpec.ts"
 
 /**
  * One child. `exit` is set between the arrival of its exit signal and its handling; `attempt` is the number of the
- * restart attempt that is under way or comes next, 0 before the first.
+ * restart attempt that is under way or comes next, 0 before the first; `why` is the reason of that attempt, set while it
+ * is awaited.
  *
  * @since 0.1.0
  */
@@ -28,6 +29,7 @@ export interface Child<T extends Types> {
   key: T["Key"] | undefined
   exit: { readonly exitClass: ExitClass; readonly reason: T["Reason"] } | undefined
   attempt: number
+  why: T["Reason"] | undefined
   upSince: number
 }
 
@@ -55,6 +57,7 @@ export class Children<T extends Types> {
       key: undefined,
       exit: undefined,
       attempt: 0,
+      why: undefined,
       upSince: 0
     }
   }
@@ -70,6 +73,7 @@ export class Children<T extends Types> {
     child.status = "running"
     child.key = key
     child.exit = undefined
+    child.why = undefined
     child.upSince = nowMillis
     // Never started again: its arguments, and what they hold on to, are not needed any more.
     if (child.spec.restart === "temporary") child.args = undefined
@@ -77,11 +81,12 @@ export class Children<T extends Types> {
     if (child.spec.significant) this.significant++
   }
 
-  /** The child has no process and waits for its next restart attempt. */
-  restarting(child: Child<T>): void {
+  /** The child has no process and waits for its next restart attempt, for this reason. */
+  restarting(child: Child<T>, why: T["Reason"]): void {
     this.leave(child)
     child.status = "restarting"
     child.exit = undefined
+    child.why = why
     this.waiting.set(child.number, child)
     if (this.dynamic) this.byKey.set(child.key, child)
     if (child.spec.significant) this.significant++
@@ -92,6 +97,7 @@ export class Children<T extends Types> {
     this.leave(child)
     child.status = "down"
     child.exit = undefined
+    child.why = undefined
     child.key = undefined
     if (child.spec.restart === "temporary") this.byId.delete(child.spec.id)
   }

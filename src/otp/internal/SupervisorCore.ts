@@ -234,7 +234,7 @@ export class SupervisorCore<T extends Types> {
     if (restart === "permanent" || (restart === "transient" && !orderly)) {
       const stable = this.now - child.upSince >= (this.spec.backoff?.resetAfterMillis ?? this.spec.periodMillis)
       child.attempt = stable ? 1 : child.attempt + 1
-      this.children.restarting(child)
+      this.children.restarting(child, reason)
       if (this.spec.backoff === undefined) this.restart(child)
       else this.delay(child)
     } else {
@@ -275,7 +275,8 @@ export class SupervisorCore<T extends Types> {
   }
 
   private retryLater(child: Child<T>): void {
-    this.do({ _tag: "DelayRestart", child: child.number, spec: child.spec, attempt: child.attempt })
+    const { attempt, number, spec, why } = child
+    this.do({ _tag: "DelayRestart", child: number, spec, attempt, reason: why, memory: child })
   }
 
   /** The children that are restarted together with this one, and it, in start order. */
@@ -360,7 +361,7 @@ export class SupervisorCore<T extends Types> {
       this.report({ kind: "start_error", reason, offender: offender(child) })
       if (purpose.kind === "init") return this.leave({ _tag: "FailedToStart", id: child.spec.id, reason })
       child.attempt = isCause(purpose, child) ? child.attempt + 1 : 1
-      this.children.restarting(child)
+      this.children.restarting(child, reason)
       this.retryLater(child)
     }
     if (this.phase === "exiting") this.stopEverything()

@@ -200,7 +200,9 @@ export type ExitWith<T extends Types> =
  * - `ExitChild`: send the exit signal `shutdown`. `KillChild`: send `kill`. The `ChildExited` that follows is awaited.
  * - `ArmTimer`, `CancelTimer`: a timer of the shutdown limit.
  * - `DelayRestart`: feed `Retry` later. Without back-off at once, but behind what is already in the mailbox; with it
- *   after the delay for this attempt. A new delay for a child replaces the pending one.
+ *   after the delay for this attempt. A new delay for a child replaces the pending one. `reason` is why it is restarted,
+ *   of its end or its failed start. `memory` is the same object for as long as the core knows the child: what a shell
+ *   keeps of it in a `WeakMap` goes with it.
  * - `CancelRestart`: that retry is not wanted any more.
  * - `Reply`, `Report`: to a caller, to the log.
  * - `Initialized`: all children of the specification are started; tell the starter.
@@ -227,6 +229,8 @@ export type Action<T extends Types> =
     readonly child: number
     readonly spec: ChildSpec<T["Start"]>
     readonly attempt: number
+    readonly reason: T["Reason"]
+    readonly memory: object
   }
   | { readonly _tag: "CancelRestart"; readonly child: number }
   | { readonly _tag: "Reply"; readonly from: T["From"]; readonly answer: Answer<T> }

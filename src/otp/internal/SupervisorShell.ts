@@ -3,19 +3,24 @@
  *
  * Everything that happens comes through the mailbox of the supervisor, in order: exit signals, requests, timers, the
  * outcomes of starts. The only exception is the outcome of a start that is there at once, which is fed at once. The
- * exit of a process that is not known (yet) while a start is under way is held back until the outcome of that start is
- * fed, so that it cannot overtake it.
+ * exit of a process whose start is under way is held back until the outcome of that start is fed, so that it cannot
+ * overtake it.
+ *
+ * A child counts as ended when its process is gone: an exit signal that a living child sends its supervisor means
+ * nothing. A child that has taken its link away is linked again when it is told to stop, so that its end is seen.
  *
  * @since 0.1.0
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Pull from "effect/Pull"
-import * as Schedule from "effect/Schedule"
+import * as Logger from "effect/Logger"
+import * as LogLevel from "effect/LogLevel"
+import * as References from "effect/References"
+import type * as Schedule from "effect/Schedule"
+import * as Scope from "effect/Scope"
 import * as Behaviour from "../../process/Behaviour.ts"
 import { StartError } from "../../process/CallError.ts"
 import * as ExitReason from "../../process/ExitReason.ts"
@@ -25,6 +30,7 @@ import type { Exit as ExitSignal } from "../../process/Signal.ts"
 import { stop, Transition } from "../../process/Transition.ts"
 import type { Pid } from "../../term/Pid.ts"
 import { SupervisorStartError } from "../OtpError.ts"
+import { RestartBackoff } from "./RestartBackoff.ts"
 import { SupervisorCore } from "./SupervisorCore.ts"
 import type { Action, Answer, Event, ExitClass, ExitWith, Report, Request, Types } from "./SupervisorProtocol.ts"
 import type { ChildSpec, SupervisorSpec } from "./SupervisorSpec.ts"
@@ -51,7 +57,7 @@ export interface ShellOptions {
 }
 
 /** The transition that says nothing: a call is answered later, the state stays. */
-const nothing = new Transition(false, undefined as never, false, undefined as never, undefined, undefined)
+export const nothing: Transition<never, never, never> = new Transition(false, undefined as never, false, undefined as never, undefined, undefined)
 
 class ShellTimer extends Behaviour.Timer {
   readonly onFire: () => void
@@ -70,12 +76,11 @@ class ShellTimer extends Behaviour.Timer {
 interface Starting {
   readonly child: number
   process: Behaviour.Process | undefined
+  /** What to tell the process, once there is one. */
+  abort: ExitReason.ExitReason | undefined
+  /** The end of the process, when it was heard of before its start. */
+  exit: ExitSignal | undefined
 }
-
-type BackoffStep = (
-  now: number,
-  reason: ExitReason.ExitReason
-) => Effect.Effect<readonly [unknown, Duration.Duration], unknown>
 
 /** @since 0.1.0 */
 export class SupervisorShell {
@@ -83,14 +88,10 @@ export class SupervisorShell {
   readonly options: ShellOptions
   readonly core: SupervisorCore<ShellTypes>
   private readonly clock: Clock.Clock
-  private readonly processes = new Map<Pid, { readonly process: Behaviour.Process; readonly child: number }>()
+  private readonly processes = new Map<Pid, Behaviour.Process>()
   private readonly timers = new Map<number, ShellTimer>()
-  private readonly retries = new Map<number, ShellTimer>()
-  private readonly backoffs = new Map<number, BackoffStep>()
-  private readonly lastReasons = new Map<number, ExitReason.ExitReason>()
-  private lastDelay: Duration.Duration = Duration.zero
+  private readonly backoff: RestartBackoff | undefined
   private starting: Starting | undefined = undefined
-  private held: Array<ExitSignal> = []
   private todo: Array<Action<ShellTypes>> = []
   private acting = false
   private end: ExitReason.ExitReason | undefined = undefined
@@ -100,6 +101,24 @@ export class SupervisorShell {
     this.options = options
     this.core = new SupervisorCore<ShellTypes>(options.spec)
     this.clock = Context.get(instance.node.context, Clock.Clock)
+    this.backoff = options.backoff === undefined
+      ? undefined
+      : new RestartBackoff(instance, options.backoff, (child) => this.later({ _tag: "Retry", child }))
+  }
+
+  /**
+   * What `init` of a supervisor does. The children are started from the loop, so that exits and the parent's signal are
+   * heard meanwhile.
+   */
+  begin(): Effect.Effect<Behaviour.Started> {
+    const { instance } = this
+    instance.trapExit = true
+    instance.system(() => this.feed({ _tag: "Start" }))
+    return Effect.as(
+      // A supervisor that is killed leaves no timers behind.
+      Scope.addFinalizer(instance.scope, Effect.sync(() => this.release())),
+      new Behaviour.Started(this, undefined, true)
+    )
   }
 
   /** Feeds an event and does what follows from it; the transition with which the handler ends. */
@@ -115,12 +134,15 @@ export class SupervisorShell {
 
   /** An exit signal that is not the parent's. */
   exited(signal: ExitSignal): Transition<never, never, never> {
-    if (this.starting !== undefined && !this.processes.has(signal.from)) {
-      this.held.push(signal)
-      return nothing
+    const { from } = signal
+    const { starting } = this
+    if (this.instance.node.resolve(from) !== undefined) return nothing
+    if (this.processes.has(from)) {
+      this.stepExit(signal)
+      return this.act()
     }
-    this.stepExit(signal)
-    return this.act()
+    if (starting?.process?.pid === from) starting.exit = signal
+    return nothing
   }
 
   private step(event: Event<ShellTypes>): void {
@@ -130,16 +152,12 @@ export class SupervisorShell {
   }
 
   private stepExit({ from, reason }: ExitSignal): void {
-    const entry = this.processes.get(from)
-    if (entry !== undefined) {
-      this.processes.delete(from)
-      if (this.options.backoff !== undefined) this.lastReasons.set(entry.child, reason)
-    }
+    this.processes.delete(from)
     this.step({ _tag: "ChildExited", key: from, exitClass: classOf(reason), reason })
   }
 
   private now(): number {
-    return Number(this.clock.monotonicTimeNanosUnsafe() / 1_000_000n)
+    return Number(this.clock.monotonicTimeNanosUnsafe()) / 1_000_000
   }
 
   /** Actions in order; what they feed appends to them, so that no step of the core runs inside another. */
@@ -157,19 +175,13 @@ export class SupervisorShell {
       case "StartChild":
         return this.start(action.child, action.spec, action.args)
       case "AbortStart":
-        this.starting?.process?.exitSignal(
-          this.instance.pid,
-          action.kill ? ExitReason.kill : ExitReason.shutdown,
-          false,
-          true
-        )
-        return
-      case "ExitChild":
-        this.processes.get(action.key)?.process.exitSignal(this.instance.pid, ExitReason.shutdown, false, true)
-        return
+        return this.abort(action.kill ? ExitReason.kill : ExitReason.shutdown)
+      case "ExitChild": {
+        const child = this.linked(action.key)
+        return child === undefined ? undefined : this.askToEnd(child)
+      }
       case "KillChild":
-        this.processes.get(action.key)?.process.exitSignal(this.instance.pid, ExitReason.kill, false)
-        return
+        return this.linked(action.key)?.exitSignal(this.instance.pid, ExitReason.kill, false)
       case "ArmTimer": {
         const timer = new ShellTimer(() => {
           this.timers.delete(action.timer)
@@ -179,11 +191,13 @@ export class SupervisorShell {
         return Behaviour.armTimer(this.instance, timer, action.millis)
       }
       case "CancelTimer":
-        return this.disarm(this.timers, action.timer)
+        return this.disarm(action.timer)
       case "DelayRestart":
-        return this.delay(action.child, action.attempt)
+        // Without back-off the next attempt comes behind what waits.
+        if (this.backoff === undefined) return this.later({ _tag: "Retry", child: action.child })
+        return this.backoff.delay(action, this.now())
       case "CancelRestart":
-        return this.disarm(this.retries, action.child)
+        return this.backoff?.cancel(action.child)
       case "Reply":
         return action.from(action.answer)
       case "Report":
@@ -200,20 +214,33 @@ export class SupervisorShell {
     this.instance.system(() => this.feed(event))
   }
 
-  private disarm(timers: Map<number, ShellTimer>, key: number): void {
-    const timer = timers.get(key)
+  /** Asks a running child to end. */
+  protected askToEnd(child: Behaviour.Process): void {
+    child.exitSignal(this.instance.pid, ExitReason.shutdown, false, true)
+  }
+
+  private disarm(key: number): void {
+    const timer = this.timers.get(key)
     if (timer === undefined) return
-    timers.delete(key)
+    this.timers.delete(key)
     Behaviour.cancelTimer(this.instance, timer)
+  }
+
+  /** The process of a child whose end the supervisor will hear of, whatever the child did to its links. */
+  private linked(key: Pid): Behaviour.Process | undefined {
+    const process = this.processes.get(key)
+    if (process !== undefined && this.instance.links?.has(process) !== true) this.instance.link(process)
+    return process
   }
 
   // --- starting ------------------------------------------------------------------------------------------------------
 
   private start(child: number, spec: ChildSpec<StartFunction>, args: unknown): void {
-    const starting: Starting = { child, process: undefined }
+    const starting: Starting = { child, process: undefined, abort: undefined, exit: undefined }
     this.starting = starting
     const effect = spec.start(args, (process) => {
       starting.process = process
+      if (starting.abort !== undefined) this.abort(starting.abort)
     })
     // The services of the child were provided when the supervisor was started; its fiber has them, and the identity that
     // makes this process the parent.
@@ -231,64 +258,38 @@ export class SupervisorShell {
     }
   }
 
+  /** Asks a half-started process to end, or kills it. It may not be there yet. */
+  private abort(reason: ExitReason.ExitReason): void {
+    const { starting } = this
+    if (starting === undefined) return
+    starting.abort = reason
+    starting.process?.exitSignal(this.instance.pid, reason, false, true)
+  }
+
   private settle(starting: Starting, exit: Exit.Exit<Behaviour.Process, unknown>): void {
     this.starting = undefined
     const { child } = starting
     if (Exit.isSuccess(exit)) {
       const process = exit.value
-      this.processes.set(process.pid, { process, child })
+      this.processes.set(process.pid, process)
       this.step({ _tag: "ChildStarted", child, key: process.pid })
+      if (starting.exit !== undefined) this.stepExit(starting.exit)
     } else if (isIgnored(exit.cause)) {
       this.step({ _tag: "ChildIgnored", child })
     } else {
-      const reason = ExitReason.fromCause(exit.cause)
-      if (this.options.backoff !== undefined) this.lastReasons.set(child, reason)
-      this.step({ _tag: "ChildStartFailed", child, reason })
+      this.step({ _tag: "ChildStartFailed", child, reason: ExitReason.fromCause(exit.cause) })
     }
-    const held = this.held
-    this.held = []
-    for (const signal of held) this.stepExit(signal)
-  }
-
-  /** Without back-off the next attempt comes behind what waits; with it after the delay that the schedule says. */
-  private delay(child: number, attempt: number): void {
-    this.disarm(this.retries, child)
-    if (this.options.backoff === undefined) return this.later({ _tag: "Retry", child })
-    if (attempt <= 1) this.backoffs.delete(child)
-    const reason = this.lastReasons.get(child) ?? ExitReason.normal
-    Effect.runForkWith(this.instance.node.context)(
-      Effect.flatMap(
-        this.stepOf(child),
-        (step) => step(this.now(), reason)
-      )
-    ).addObserver((exit) => {
-      // A schedule that is at its end keeps its last delay: giving up is the business of the intensity.
-      const delay = Exit.isSuccess(exit) ? exit.value[1] : this.lastDelay
-      this.lastDelay = delay
-      const timer = new ShellTimer(() => {
-        this.retries.delete(child)
-        this.later({ _tag: "Retry", child })
-      })
-      this.retries.set(child, timer)
-      Behaviour.armTimer(this.instance, timer, Duration.toMillis(delay))
-    })
-  }
-
-  private stepOf(child: number): Effect.Effect<BackoffStep> {
-    const existing = this.backoffs.get(child)
-    if (existing !== undefined) return Effect.succeed(existing)
-    return Effect.map(Schedule.toStep(this.options.backoff!), (step) => {
-      const run: BackoffStep = (now, reason) => Pull.catchDone(step(now, reason), () => Effect.fail("done"))
-      this.backoffs.set(child, run)
-      return run
-    })
   }
 
   // --- end -----------------------------------------------------------------------------------------------------------
 
+  private release(): void {
+    for (const timer of [...this.timers.keys()]) this.disarm(timer)
+    this.backoff?.close()
+  }
+
   private exit(exitWith: ExitWith<ShellTypes>): void {
-    for (const key of this.timers.keys()) this.disarm(this.timers, key)
-    for (const key of this.retries.keys()) this.disarm(this.retries, key)
+    this.release()
     switch (exitWith._tag) {
       case "Shutdown":
         this.end = ExitReason.shutdown
@@ -307,6 +308,8 @@ export class SupervisorShell {
   private report(report: Report<ShellTypes>): void {
     const { offender } = report
     const { node } = this.instance
+    const logged = this.logs(report.kind === "progress" ? "Debug" : "Error")
+    if (!logged && node.tracer === undefined) return
     const fields = {
       supervisor: this.instance.displayName,
       context: report.kind,
@@ -327,12 +330,20 @@ export class SupervisorShell {
     if (node.tracer !== undefined) {
       node.tracer({ _tag: "Report", pid: this.instance.pid, name: this.instance.displayName, report: fields })
     }
+    if (!logged) return
     const text = `supervisor ${fields.supervisor}: ${report.kind} ${offender.spec.id}`
     this.instance.log(
       report.kind === "progress"
         ? Effect.annotateLogs(Effect.logDebug(text), fields)
         : Effect.annotateLogs(Effect.logError(`${text}: ${fields.reason}`), fields)
     )
+  }
+
+  /** Whether anybody would see a log of this level: reports are many, and most of them debug. */
+  private logs(level: LogLevel.LogLevel): boolean {
+    const { context } = this.instance.fiber!
+    return !LogLevel.isGreaterThan(Context.get(context, References.MinimumLogLevel), level) &&
+      Context.get(context, Logger.CurrentLoggers).size > 0
   }
 }
 
@@ -380,14 +391,7 @@ export const supervisorBehaviour = (
   protocol,
   synchronous: Behaviour.synchronousAll(protocol),
   ownsExit: true,
-  init: (instance) =>
-    Effect.sync(() => {
-      instance.trapExit = true
-      const shell = new SupervisorShell(instance, options)
-      // The children are started from the loop, so that exits and the parent's signal are heard meanwhile.
-      instance.system(() => shell.feed({ _tag: "Start" }))
-      return new Behaviour.Started(shell, undefined, true)
-    }),
+  init: (instance) => Effect.suspend(() => new SupervisorShell(instance, options).begin()),
   handle: (instance, envelope) => {
     const shell = instance.state as SupervisorShell
     switch (envelope.kind) {

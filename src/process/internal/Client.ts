@@ -16,6 +16,7 @@ import type { Reference } from "../../term/Reference.ts"
 import { type Address, format as formatAddress } from "../Address.ts"
 import * as CallError from "../CallError.ts"
 import type * as Message from "../Message.ts"
+import { toValue } from "../Message.ts"
 import type { Core } from "../Protocol.ts"
 import { CallEnvelope, type CallTarget, CastEnvelope, TermEnvelope } from "./Envelope.ts"
 import { EXITING, type LocalProcess } from "./LocalProcess.ts"
@@ -25,6 +26,12 @@ import { ServerProcess } from "./ServerProcess.ts"
 /** The limit of a call that does not say otherwise. */
 export const defaultLimitMillis = 5000
 
+/**
+ * Chooses the receiver of one message: the number of the message in its protocol, its payload, and the fiber that sends.
+ * It runs in the sender's turn and must not throw; undefined when there is nobody.
+ */
+export type Route = (index: number, payload: unknown, sender: Fiber.Fiber<unknown, unknown>) => LocalProcess | undefined
+
 /** What every ref has: where messages go. The methods of its protocol stand on the prototype of a subclass. */
 export abstract class RefBase {
   readonly node: NodeRuntime
@@ -32,17 +39,31 @@ export abstract class RefBase {
   readonly target: ServerProcess | undefined
   /** Whether casts report a full mailbox as a typed error. */
   readonly checked: boolean
+  /** Chooses the receiver of each message anew; without it, that is whoever the address leads to. */
+  readonly route: Route | undefined
   abstract readonly address: Address
   abstract readonly core: Core
 
-  constructor(node: NodeRuntime, target: ServerProcess | undefined, checked: boolean) {
+  constructor(
+    node: NodeRuntime,
+    target: ServerProcess | undefined,
+    checked: boolean,
+    route: Route | undefined
+  ) {
     this.node = node
     this.target = target
     this.checked = checked
+    this.route = route
   }
 
+  /** Whoever the address leads to. */
   resolve(): LocalProcess | undefined {
     return this.target ?? this.node.resolve(this.address)
+  }
+
+  /** The receiver of one message. */
+  receiver(index: number, payload: unknown, sender: AnyFiber): LocalProcess | undefined {
+    return this.route === undefined ? this.node.resolve(this.address) : this.route(index, payload, sender)
   }
 }
 
@@ -78,7 +99,7 @@ class CallEffect {
 
   evaluate(fiber: AnyFiber): Effect.Effect<unknown, unknown> {
     const ref = this.ref
-    const process = ref.target ?? ref.resolve()
+    const process = ref.target ?? ref.receiver(this.index, this.payload, fiber)
     if (process instanceof ServerProcess) return this.callServer(process, fiber)
     if (process !== undefined) return this.callOther(process, fiber)
     if (ref.node.isRemote(ref.address)) return this.callRemote(fiber)
@@ -228,7 +249,7 @@ class CastEffect {
 
   evaluate(fiber: AnyFiber): Effect.Effect<unknown, unknown> {
     const ref = this.ref
-    const process = ref.target ?? ref.resolve()
+    const process = ref.target ?? ref.receiver(this.index, this.payload, fiber)
     if (process instanceof ServerProcess) {
       const core = ref.core
       const index = core === process.behaviour.protocol
@@ -238,17 +259,14 @@ class CastEffect {
         ? new TermEnvelope(process, this.value())
         : new CastEnvelope(process, index, this.payload)
       const sent = process.cast(envelope, fiber)
-      return sent === Effect.void ? sent : this.report(sent)
+      return sent === Effect.void ? sent : this.report(sent, process)
     }
-    if (process !== undefined) return this.report(process.deliverValue(this.value(), fiber))
+    if (process !== undefined) return this.report(process.deliverValue(this.value(), fiber), process)
     return ref.node.isRemote(ref.address) ? this.castRemote(fiber) : this.lost()
   }
 
   private value(): unknown {
-    const tag = this.ref.core.messages[this.index]!._tag
-    return typeof this.payload === "object" && this.payload !== null
-      ? { _tag: tag, ...this.payload }
-      : { _tag: tag }
+    return toValue(this.ref.core.messages[this.index]!, this.payload)
   }
 
   private castRemote(fiber: AnyFiber): Effect.Effect<void> {
@@ -266,14 +284,16 @@ class CastEffect {
   }
 
   /** A full mailbox whose policy is `fail`: a typed error for a checked ref; a plain cast is dropped, and counted. */
-  private report(sent: Effect.Effect<void, "full">): Effect.Effect<void, CallError.SendError> {
+  private report(
+    sent: Effect.Effect<void, "full">,
+    process: LocalProcess
+  ): Effect.Effect<void, CallError.SendError> {
     return Effect.catch(sent, () => {
-      const process = this.ref.resolve()
-      if (!this.ref.checked) return Effect.sync(() => process?.countDropped())
+      if (!this.ref.checked) return Effect.sync(() => process.countDropped())
       return Effect.fail(
         new CallError.SendError({
-          target: process?.displayName ?? formatAddress(this.ref.address),
-          reason: new CallError.MailboxFull({ capacity: process?.capacity ?? 0 })
+          target: process.displayName,
+          reason: new CallError.MailboxFull({ capacity: process.capacity })
         })
       )
     })

@@ -5,31 +5,36 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
+import * as Schema from "effect/Schema"
 import type { Pid } from "../../term/Pid.ts"
 import type { Reference } from "../../term/Reference.ts"
 import type { Address } from "../Address.ts"
 import * as CallError from "../CallError.ts"
 import * as ExitReason from "../ExitReason.ts"
 import type * as Message from "../Message.ts"
+import { Call } from "../Message.ts"
 import type { Inbound, InboundRequest } from "../Transport.ts"
 import { CallEnvelope, CastEnvelope, TermEnvelope } from "./Envelope.ts"
-import { DEAD } from "./LocalProcess.ts"
+import { DEAD, type LocalProcess } from "./LocalProcess.ts"
 import type { NodeRuntime } from "./NodeRuntime.ts"
-import type { RemoteTable } from "./RemoteTable.ts"
+import type { Peer, RemoteTable } from "./RemoteTable.ts"
 import { ServerProcess } from "./ServerProcess.ts"
+
+/** A call that no message of the receiver describes. */
+const untyped: Message.Any = Call("$gen_call", { payload: Schema.Unknown, success: Schema.Unknown })
 
 /** A call from another node: the answer goes back through the transport. */
 class InboundCall extends CallEnvelope {
   private readonly request: InboundRequest
 
   constructor(
-    process: ServerProcess,
+    process: LocalProcess,
     message: Message.Any,
     index: number,
     payload: unknown,
     request: InboundRequest
   ) {
-    super(process, process.behaviour.name, message, index, payload, undefined)
+    super(process, process.displayName, message, index, payload, undefined)
     this.request = request
   }
 
@@ -41,7 +46,7 @@ class InboundCall extends CallEnvelope {
     if (this.done) return false
     this.done = true
     if (this.deferred) this.process.undefer(this)
-    this.request.reply(this.message, exit)
+    this.request.reply(this.message === untyped ? undefined : this.message, exit)
     return true
   }
 
@@ -63,46 +68,97 @@ export class InboundSignals implements Inbound {
 
   deliver(to: Address, value: unknown): boolean {
     const process = this.node.resolve(to)
-    if (process === undefined) return false
-    Effect.runForkWith(this.node.context)(Effect.ignore(process.deliverValue(value, undefined)))
+    if (process === undefined) return this.nobody()
+    this.settle(process.deliverValue(value, undefined))
+    return true
+  }
+
+  info(to: Address, request: Omit<InboundRequest, "reply" | "caller">): boolean {
+    const process = this.node.resolve(to)
+    if (process === undefined) return this.nobody()
+    if (!(process instanceof ServerProcess)) {
+      this.settle(process.deliverValue(request.raw, undefined))
+      return true
+    }
+    this.settle(process.cast(this.envelope(process, request), undefined))
     return true
   }
 
   call(to: Address, request: InboundRequest): boolean {
     const process = this.node.resolve(to)
-    if (process === undefined) return false
-    if (!(process instanceof ServerProcess)) return this.deliver(to, request.raw)
-    const decoded = request.decode(process.behaviour.protocol.messages)
-    if (decoded === undefined) return process.cast(new TermEnvelope(process, request.raw), undefined) === Effect.void
-    const index = process.behaviour.protocol.indexByTag.get(decoded.message._tag)!
-    const call = new InboundCall(process, decoded.message, index, decoded.payload, request)
-    const accepted = process.call(call)
-    if (!accepted) process.countDropped()
-    return accepted
-  }
-
-  cast(to: Address, request: Omit<InboundRequest, "reply" | "caller">): boolean {
-    const process = this.node.resolve(to)
-    if (process === undefined) return false
-    if (!(process instanceof ServerProcess)) return this.deliver(to, request.raw)
-    const decoded = request.decode(process.behaviour.protocol.messages)
-    const envelope = decoded === undefined
-      ? new TermEnvelope(process, request.raw)
-      : new CastEnvelope(process, process.behaviour.protocol.indexByTag.get(decoded.message._tag)!, decoded.payload)
-    Effect.runForkWith(this.node.context)(Effect.ignore(process.cast(envelope, undefined)))
+    if (process === undefined) return this.nobody()
+    if (process instanceof ServerProcess) {
+      const decoded = request.decode(process.behaviour.protocol.messages)
+      if (decoded !== undefined) {
+        const index = process.behaviour.protocol.indexByTag.get(decoded.message._tag)!
+        const accepted = process.call(new InboundCall(process, decoded.message, index, decoded.payload, request))
+        if (!accepted) process.countDropped()
+        return accepted
+      }
+    }
+    if (process.mailboxLength >= process.capacity) {
+      process.countDropped()
+      return false
+    }
+    process.receiveCall(new InboundCall(process, untyped, -1, request.raw, request))
     return true
   }
 
-  reply(ref: Reference, decode: (message: Message.Any) => Exit.Exit<unknown, unknown>): boolean {
+  cast(to: Address, request: Omit<InboundRequest, "reply" | "caller">): boolean {
+    return this.info(to, request)
+  }
+
+  /** The message of the protocol that a request is, or the term that it is. */
+  private envelope(
+    process: ServerProcess,
+    request: Omit<InboundRequest, "reply" | "caller">
+  ): CastEnvelope | TermEnvelope {
+    const { protocol } = process.behaviour
+    const decoded = request.decode(protocol.messages)
+    return decoded === undefined
+      ? new TermEnvelope(process, request.raw)
+      : new CastEnvelope(process, protocol.indexByTag.get(decoded.message._tag)!, decoded.payload)
+  }
+
+  /** Lets what a mailbox still has to do with a message run: forwarding it, say. A remote sender cannot wait for it. */
+  private settle(sent: Effect.Effect<void, "full">): void {
+    if (sent !== Effect.void) Effect.runForkWith(this.node.context)(Effect.ignore(sent))
+  }
+
+  private nobody(): false {
+    this.node.discarded++
+    return false
+  }
+
+  reply(ref: Reference, decode: (message: Message.Any) => Exit.Exit<unknown, unknown>, node?: string): boolean {
     const key = this.node.keyOfReference(ref)
     if (key === undefined) return false
+    const likely = node === undefined ? undefined : this.table.peers.get(node)
+    const call = likely?.calls.get(key)
+    if (call !== undefined) return this.answer(likely!, key, call, decode)
     for (const peer of this.table.peers.values()) {
       const call = peer.calls.get(key)
-      if (call === undefined) continue
-      peer.calls.delete(key)
-      return call.complete(decode(call.message))
+      if (call !== undefined) return this.answer(peer, key, call, decode)
     }
     return false
+  }
+
+  private answer(
+    peer: Peer,
+    key: number,
+    call: CallEnvelope,
+    decode: (message: Message.Any) => Exit.Exit<unknown, unknown>
+  ): boolean {
+    peer.calls.delete(key)
+    const exit = decode(call.message)
+    if (exit._tag === "Failure") {
+      const failure = exit.cause.reasons[0]
+      if (failure?._tag === "Fail" && failure.error instanceof CallError.MalformedReply) {
+        call.failWith(failure.error)
+        return true
+      }
+    }
+    return call.complete(exit)
   }
 
   link(from: Pid, to: Pid): void {

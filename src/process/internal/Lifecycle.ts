@@ -90,6 +90,7 @@ export const startServer = (
   fiber: Fiber.Fiber<unknown, unknown>
 ): Effect.Effect<ServerProcess, unknown> => {
   const { name } = options
+  if (node.closing) return failStart(name ?? behaviour.name, new CallError.NodeDown({ node: node.name }))
   const processName = name ?? options.label ?? behaviour.name
   if (name !== undefined) {
     const holder = node.names.get(name)
@@ -189,12 +190,11 @@ export const observe = (process: LocalProcess, onEnd: (reason: ExitReason.ExitRe
 
 /** Waits until a process has ended. */
 export const awaitEnd = (process: LocalProcess): Effect.Effect<ExitReason.ExitReason> =>
-  Effect.suspend(() => {
-    if (process.status === DEAD) return Effect.succeed(process.exitReason ?? ExitReason.normal)
-    return Effect.callback<ExitReason.ExitReason>((resume) => {
-      const stop = observe(process, (reason) => resume(Effect.succeed(reason)))
-      return Effect.sync(stop)
-    })
+  Effect.callback<ExitReason.ExitReason>((resume) => {
+    // Looked at here and not before: the fiber may yield between two effects, and the process end meanwhile.
+    if (process.status === DEAD) return resume(Effect.succeed(process.exitReason ?? ExitReason.normal))
+    const stop = observe(process, (reason) => resume(Effect.succeed(reason)))
+    return Effect.sync(stop)
   })
 
 /** Waits until a process has ended, at most so long; undefined when it has not. */
@@ -202,23 +202,21 @@ export const awaitEndWithin = (
   process: LocalProcess,
   limit: Duration.Input
 ): Effect.Effect<ExitReason.ExitReason | undefined> =>
-  Effect.suspend(() => {
-    if (process.status === DEAD) return Effect.succeed(process.exitReason ?? ExitReason.normal)
-    const millis = Duration.toMillis(Duration.fromInputUnsafe(limit))
-    return Effect.callback<ExitReason.ExitReason | undefined>((resume) => {
-      const stop = observe(process, (reason) => {
-        process.node.timers.cancel(timer)
-        resume(Effect.succeed(reason))
-      })
-      const timer = new InitLimit(() => {
-        stop()
-        resume(Effect.succeed(undefined))
-      })
-      process.node.timers.arm(timer, millis)
-      return Effect.sync(() => {
-        stop()
-        process.node.timers.cancel(timer)
-      })
+  Effect.callback<ExitReason.ExitReason | undefined>((resume) => {
+    // As in `awaitEnd`.
+    if (process.status === DEAD) return resume(Effect.succeed(process.exitReason ?? ExitReason.normal))
+    const stop = observe(process, (reason) => {
+      process.node.timers.cancel(timer)
+      resume(Effect.succeed(reason))
+    })
+    const timer = new InitLimit(() => {
+      stop()
+      resume(Effect.succeed(undefined))
+    })
+    process.node.timers.arm(timer, Duration.toMillis(Duration.fromInputUnsafe(limit)))
+    return Effect.sync(() => {
+      stop()
+      process.node.timers.cancel(timer)
     })
   })
 

@@ -36,6 +36,9 @@ export const EXITING = 2
 /** Ended; nobody can reach it. */
 export const DEAD = 3
 
+/** At least so long between two reports of dropped messages. */
+const dropReportMillis = 1000
+
 /** Who is told when a process ends. */
 export interface Watcher {
   /** Called once, after the name of the process is free. It must not run user code directly. */
@@ -71,6 +74,8 @@ class Extra {
     undefined
   mailbox: MailboxOptions | undefined = undefined
   dropped = 0
+  /** The time until which dropped messages are counted only. */
+  quietUntil = -Infinity
   kill: KillGrace | undefined = undefined
 }
 
@@ -132,6 +137,9 @@ export abstract class LocalProcess implements Runnable, Watcher {
   /** How many messages wait. */
   abstract readonly mailboxLength: number
 
+  /** The messages that wait, oldest first. */
+  abstract peek(limit: number): ReadonlyArray<unknown>
+
   /** Puts a signal into the mailbox, whatever its bound. */
   abstract deliverExit(signal: ExitSignal, fromParent: boolean): void
 
@@ -185,15 +193,31 @@ export abstract class LocalProcess implements Runnable, Watcher {
 
   configure(options: { readonly mailbox?: MailboxOptions | undefined; readonly label?: string | undefined }): void {
     if (options.mailbox !== undefined) {
+      const capacity = options.mailbox.capacity ?? defaultCapacity
+      if (!(capacity >= 1)) {
+        this.node.processes.delete(this.key)
+        throw new Error(`${this.displayName}: a mailbox holds at least one message, and its capacity is ${capacity}`)
+      }
       this.more.mailbox = options.mailbox
-      this.capacity = options.mailbox.capacity ?? defaultCapacity
+      this.capacity = capacity
     }
     if (options.label !== undefined) this.more.label = options.label
   }
 
+  /** Counts a message that the full mailbox did not take, and says so, at most once per second. */
   countDropped(): void {
-    this.more.dropped++
+    const extra = this.more
+    extra.dropped++
     this.node.dropped++
+    const now = this.node.timers.now()
+    if (now < extra.quietUntil) return
+    extra.quietUntil = now + dropReportMillis
+    this.log(
+      Effect.logWarning(
+        `the mailbox of ${this.displayName} is full (${this.capacity} messages): ${extra.dropped} dropped so far. ` +
+          "It is slower than its senders; raise the bound, or slow them down with the policy suspend"
+      )
+    )
   }
 
   // --- links ---------------------------------------------------------------------------------------------------------
@@ -217,7 +241,7 @@ export abstract class LocalProcess implements Runnable, Watcher {
    * An exit signal arrives: from a link that ended (`viaLink`), or from `Process.exit`.
    *
    * `kill` that is sent cannot be trapped and is seen as `killed`; `kill` as the reason of a link is an ordinary reason.
-   * `normal` is ignored unless trapped, or sent by the process to itself.
+   * `normal` is ignored unless trapped, or sent by the process to itself or by its owner, who wants it to stop.
    */
   exitSignal(from: Pid, reason: ExitReason.ExitReason, viaLink: boolean, fromOwner = false): void {
     if (this.status >= EXITING) {
@@ -230,9 +254,14 @@ export abstract class LocalProcess implements Runnable, Watcher {
     } else if (this.trapExit) {
       const fromParent = fromOwner || (this.parent !== undefined && this.parent.pid === from)
       this.deliverExit(new ExitSignal(from, reason), fromParent)
-    } else if (reason._tag !== "Normal" || from === this.pid) {
+    } else if (reason._tag !== "Normal" || from === this.pid || fromOwner) {
       this.beginExit(reason)
     }
+  }
+
+  /** Ends the process as if its own code had failed with this cause, whatever it traps. A tool of tests. */
+  breakDown(cause: Cause.Cause<unknown>): void {
+    if (this.alive) this.beginExit(ExitReason.fromCause(cause))
   }
 
   /** Marks the process as exiting and has its fiber interrupted in its turn. */

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
+import type * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as Scheduler from "effect/Scheduler"
@@ -63,6 +64,11 @@ export class NodeRuntime {
   discarded = 0
   /** Terms that no message described and no handler took. */
   unhandled = 0
+  /** What runs when the node stops, before its processes are ended, the last one first. */
+  readonly finalizers: Array<Effect.Effect<void>> = []
+  /** Completes when the node has stopped; there from the moment on when it is to stop. */
+  stopped: Deferred.Deferred<void> | undefined = undefined
+  /** Set once the node shuts down: nothing starts on it any more. */
   closing = false
   private keys = 1
   private references = 0
@@ -75,6 +81,29 @@ export class NodeRuntime {
     this.runQueue = new RunQueue(Context.get(context, Scheduler.Scheduler))
     this.timers = new Timers(context)
     this.pid = this.pidOfKey(1)
+  }
+
+  // --- tracing -------------------------------------------------------------------------------------------------------
+
+  private readonly tracers: Set<{ readonly onEvent: (event: TraceEvent) => void }> = new Set()
+
+  /** Gives every event to one more function; the way to stop it is returned. */
+  addTracer(onEvent: (event: TraceEvent) => void): () => void {
+    const tracer = { onEvent }
+    this.tracers.add(tracer)
+    this.composeTracer()
+    return () => {
+      this.tracers.delete(tracer)
+      this.composeTracer()
+    }
+  }
+
+  private composeTracer(): void {
+    const all = [...this.tracers]
+    // One field to look at where nobody traces.
+    this.tracer = all.length === 0 ? undefined : (event) => {
+      for (const tracer of all) tracer.onEvent(event)
+    }
   }
 
   // --- identities ----------------------------------------------------------------------------------------------------
@@ -123,9 +152,10 @@ export class NodeRuntime {
 
   /** The process of a fiber. */
   processOf(fiber: Fiber.Fiber<unknown, unknown> | undefined): LocalProcess | undefined {
-    return fiber === undefined
-      ? undefined
-      : Context.getOrUndefined(fiber.context as Context.Context<LocalProcess>, CurrentProcess)
+    if (fiber === undefined) return undefined
+    const process = Context.getOrUndefined(fiber.context as Context.Context<LocalProcess>, CurrentProcess)
+    // A fiber may be that of a process of another node in this program, which is a stranger here.
+    return process?.node === this ? process : undefined
   }
 
   /** The pid of a fiber: that of its process, or the node's own. */

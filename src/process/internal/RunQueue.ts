@@ -72,6 +72,21 @@ export class RunQueue {
   }
 
   private readonly drain = (): void => {
+    // What throws here is an observer that user code put on a fiber. It must not stop the rest of the node.
+    let whole = false
+    // oxlint-disable-next-line effect-otp/no-try -- the error goes on to the host as it came
+    try {
+      this.burst()
+      whole = true
+    } finally {
+      if (!whole) {
+        this.depth = 0
+        setImmediate(this.drain)
+      }
+    }
+  }
+
+  private burst(): void {
     const items = this.items
     // Work that a burst adds belongs to it as long as it has room: a chain of wake-ups stays in one turn.
     for (let budget = burst; budget > 0 && this.head < items.length; budget--) {

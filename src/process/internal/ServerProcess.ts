@@ -27,11 +27,11 @@ import * as CallError from "../CallError.ts"
 import * as ExitReason from "../ExitReason.ts"
 import { Forwarded } from "../Mailbox.ts"
 import type * as Message from "../Message.ts"
+import { toValue } from "../Message.ts"
 import type * as Protocol from "../Protocol.ts"
 import { type Down, type Exit as ExitSignal, Request } from "../Signal.ts"
 import { type Next, Transition } from "../Transition.ts"
-import type {
-  CallEnvelope} from "./Envelope.ts";
+import type { CallEnvelope } from "./Envelope.ts"
 import {
   CALL,
   CAST,
@@ -135,6 +135,8 @@ export class ServerProcess extends LocalProcess {
   state: unknown = undefined
   /** The handlers by number of their message: those of the behaviour, or the closures that `init` made. */
   handlers: unknown = undefined
+  /** How many calls, casts and terms were handed to the behaviour. */
+  handled = 0
   /** Told once how the start went. */
   onStarted: ((result: StartResult) => void) | undefined
   private wake: ((exit: Exit.Exit<void>) => void) | undefined = undefined
@@ -147,7 +149,9 @@ export class ServerProcess extends LocalProcess {
   private current: Envelope | undefined = undefined
   private idle: IdleTimer | undefined = undefined
   private deferred: Set<CallEnvelope> | undefined = undefined
-  private stopReply: { readonly call: CallEnvelope; readonly exit: Exit.Exit<unknown> } | undefined = undefined
+  /** The reply of a call that stops the process: due when termination has come to its end. */
+  private stopReply: { readonly call: CallEnvelope; readonly exit: Exit.Exit<unknown>; due: boolean } | undefined =
+    undefined
   private waiting: Ring<Waiting> | undefined = undefined
   private ending = false
 
@@ -166,6 +170,11 @@ export class ServerProcess extends LocalProcess {
 
   get mailboxLength(): number {
     return (this.box?.length ?? 0) + (this.waiting?.length ?? 0)
+  }
+
+  /** How much there is to do: messages that wait, the one that is handled now, and calls to be answered later. */
+  get load(): number {
+    return this.mailboxLength + (this.wake === undefined ? 1 : 0) + (this.deferred?.size ?? 0)
   }
 
   // --- sending -------------------------------------------------------------------------------------------------------
@@ -297,6 +306,12 @@ export class ServerProcess extends LocalProcess {
     for (let i = 0; i < (this.waiting?.length ?? 0); i++) renumber(this.waiting!.at(i)!.envelope)
   }
 
+  override breakDown(cause: Cause.Cause<unknown>): void {
+    this.system(() => {
+      throw Cause.squash(cause)
+    })
+  }
+
   private refuse(call: CallEnvelope): void {
     call.failWith(new CallError.ProcessExit({ exitReason: this.exitReason ?? ExitReason.noProc }))
   }
@@ -319,13 +334,19 @@ export class ServerProcess extends LocalProcess {
     envelope: Envelope,
     sender: Fiber.Fiber<unknown, unknown> | undefined
   ): Effect.Effect<void, "full"> {
-    if (sender !== undefined && sender === this.fiber) {
+    // Any fiber of this process: the process may wait for it, and would then wait for itself.
+    if (sender !== undefined && this.node.processOf(sender) === this) {
       this.push(envelope)
       return Effect.void
     }
     const overflow = this.overflow
     if (overflow === "suspend" && sender !== undefined) {
       return Effect.callback<void>((resume) => {
+        // The sender may have yielded since it found the mailbox full.
+        if (this.status >= EXITING || this.box === undefined || this.box.length < this.capacity) {
+          this.push(envelope)
+          return resume(Effect.void)
+        }
         const waiting: Waiting = { envelope, resume, gone: false }
         ;(this.waiting ??= new Ring()).push(waiting)
         return Effect.sync(() => {
@@ -338,7 +359,8 @@ export class ServerProcess extends LocalProcess {
       this.push(envelope)
       return Effect.void
     }
-    if (typeof overflow === "object") {
+    const forwarded = envelope.kind === TERM && envelope.payload instanceof Forwarded
+    if (typeof overflow === "object" && !forwarded) {
       return Effect.catch(
         this.node.sendFrom(
           undefined,
@@ -354,10 +376,9 @@ export class ServerProcess extends LocalProcess {
 
   /** An envelope as the value that a fallback process receives. */
   private asValue(envelope: Envelope): unknown {
-    if (envelope.kind === CAST || envelope.kind === CALL) {
-      return { _tag: this.behaviour.protocol.messages[envelope.index]!._tag, payload: envelope.payload }
-    }
-    return envelope.payload
+    return envelope.kind === CAST || envelope.kind === CALL
+      ? toValue(this.behaviour.protocol.messages[envelope.index]!, envelope.payload)
+      : envelope.payload
   }
 
   private admit(): void {
@@ -365,7 +386,8 @@ export class ServerProcess extends LocalProcess {
       const waiting = this.waiting.shift()!
       if (waiting.gone) continue
       this.box!.push(waiting.envelope)
-      waiting.resume(Exit.void)
+      // In its turn: a chain of processes that wait for one another must not resume on one stack.
+      this.node.runQueue.push({ run: () => waiting.resume(Exit.void) })
     }
   }
 
@@ -398,7 +420,8 @@ export class ServerProcess extends LocalProcess {
   park(wake: (exit: Exit.Exit<void>) => void): void {
     this.current = undefined
     this.wake = wake
-    if (this.requeue || this.nextEffect !== undefined) {
+    // Something may have been sent since the mailbox was found empty: the fiber may have yielded before it came here.
+    if (this.requeue || this.nextEffect !== undefined || (this.box !== undefined && this.box.length > 0)) {
       this.requeue = false
       this.schedule()
     }
@@ -421,7 +444,10 @@ export class ServerProcess extends LocalProcess {
         if (envelope === undefined) return LOOP
         if (this.waiting !== undefined) this.admit()
       }
-      if (envelope.kind === CALL && envelope.abandoned) continue
+      if (envelope.kind === CALL && envelope.abandoned) {
+        this.node.discarded++
+        continue
+      }
       const effect = this.step(envelope)
       if (effect !== undefined) return effect
       if (this.status === EXITING) return LOOP
@@ -434,6 +460,7 @@ export class ServerProcess extends LocalProcess {
   private step(envelope: Envelope): Effect.Effect<unknown, unknown> | undefined {
     this.current = envelope
     const kind = envelope.kind
+    if (kind <= TERM) this.handled++
     if (this.idle !== undefined && kind <= DOWN) this.cancelIdle()
     if (this.node.tracer !== undefined) this.trace(envelope)
     switch (kind) {
@@ -487,7 +514,7 @@ export class ServerProcess extends LocalProcess {
     if (transition.updates) this.state = transition.state
     if (transition.reason !== undefined) {
       if (transition.replies && envelope.kind === CALL) {
-        this.stopReply = { call: envelope, exit: Exit.succeed(transition.reply) }
+        this.stopReply = { call: envelope, exit: Exit.succeed(transition.reply), due: false }
       }
       return this.stopping(transition.reason)
     }
@@ -549,14 +576,25 @@ export class ServerProcess extends LocalProcess {
     } catch (defect) {
       terminate = Effect.die(defect)
     }
-    if (terminate === undefined) return Effect.void
-    return Effect.catchCause(
+    if (terminate === undefined) {
+      this.terminationEnded()
+      return Effect.void
+    }
+    return Effect.matchCause(
       terminate as Effect.Effect<unknown, unknown>, // services as in `interpret`
-      (cause) => {
-        if (this.status !== EXITING) this.exitReason = ExitReason.fromCause(cause)
-        return Effect.void
+      {
+        onSuccess: () => this.terminationEnded(),
+        onFailure: (cause) => {
+          if (this.status !== EXITING) this.exitReason = ExitReason.fromCause(cause)
+          this.terminationEnded()
+        }
       }
     )
+  }
+
+  /** `terminate` has ended, well or not. A signal that cuts it short does not come here: it is what the caller learns. */
+  private terminationEnded(): void {
+    if (this.stopReply !== undefined) this.stopReply.due = true
   }
 
   /** @internal Goes on after a handler that was an Effect. */
@@ -594,8 +632,9 @@ export class ServerProcess extends LocalProcess {
     return this.drain()
   }
 
-  /** Tells the starter how the start went; only the first word counts. */
+  /** Tells the starter how the start went; only the first word counts. A start that failed is told when it has ended. */
   acknowledge(result: StartResult): void {
+    if (result._tag !== "Started") return this.startEnded(result)
     const tell = this.onStarted
     this.onStarted = undefined
     tell?.(result)
@@ -635,7 +674,7 @@ export class ServerProcess extends LocalProcess {
     const stopReply = this.stopReply
     if (stopReply !== undefined) {
       this.stopReply = undefined
-      stopReply.call.complete(stopReply.exit)
+      if (stopReply.due) stopReply.call.complete(stopReply.exit)
     }
     const failure = new CallError.ProcessExit({ exitReason: reason })
     const current = this.current
@@ -725,8 +764,9 @@ export class ServerProcess extends LocalProcess {
 const payloadOfValue = (message: Message.Any, value: object): unknown => {
   const schema = message.payloadSchema
   if (SchemaAST.isVoid(schema.ast)) return undefined
-  const { _tag, ...payload } = value as { readonly _tag: string }
-  return isPayload(message, payload) ? payload : notAPayload
+  const { _tag, ...payload } = value as { readonly _tag: string; readonly payload?: unknown }
+  if (isPayload(message, payload)) return payload
+  return "payload" in payload && isPayload(message, payload.payload) ? payload.payload : notAPayload
 }
 
 const notAPayload: unique symbol = Symbol("notAPayload")
@@ -735,7 +775,12 @@ const guards = new WeakMap<Message.Any, (u: unknown) => boolean>()
 const isPayload = (message: Message.Any, u: unknown): boolean => {
   let guard = guards.get(message)
   if (guard === undefined) guards.set(message, guard = Schema.is(message.payloadSchema))
-  return guard(u)
+  // oxlint-disable-next-line effect-otp/no-try -- a schema may hold user code; a value it throws at does not fit
+  try {
+    return guard(u)
+  } catch {
+    return false
+  }
 }
 
 // --- the effects of the loop, shared by all processes ---------------------------------------------------------------

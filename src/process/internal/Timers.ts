@@ -40,6 +40,9 @@ class TimerList {
   }
 }
 
+/** So many empty lists are kept in any case. */
+const emptyMax = 64
+
 /** @since 0.1.0 */
 export class Timers {
   private readonly clock: Clock.Clock
@@ -48,6 +51,8 @@ export class Timers {
   private readonly heap: Array<TimerList> = []
   private sleeper: Fiber.Fiber<void> | undefined = undefined
   private sleepingUntil = Infinity
+  /** Lists in the heap that hold no timer. */
+  private empty = 0
   private closed = false
 
   constructor(context: Context.Context<never>) {
@@ -70,6 +75,7 @@ export class Timers {
     timer.earlier = list.last
     if (list.last === undefined) list.first = timer
     else list.last.later = timer
+    if (list.last === undefined && list.slot !== -1) this.empty--
     list.last = timer
     if (list.slot === -1) {
       list.key = timer.expiry
@@ -89,8 +95,31 @@ export class Timers {
     if (timer.later === undefined) list.last = timer.earlier
     else timer.later.earlier = timer.earlier
     timer.list = timer.earlier = timer.later = undefined
-    // An empty list stays until the sleeper finds it: a duration in use is armed again long before.
+    // An empty list stays until the sleeper finds it: a duration in use is armed again long before. Durations that come
+    // once and not again must not pile up, though.
+    if (list.first === undefined && ++this.empty > emptyMax && this.empty * 2 > this.heap.length) this.purge()
     return true
+  }
+
+  /** Takes the empty lists out of the heap. */
+  private purge(): void {
+    const lists = this.heap.splice(0)
+    this.empty = 0
+    for (const list of lists) {
+      if (list.first === undefined) {
+        list.slot = -1
+        this.lists.delete(list.duration)
+      } else {
+        list.slot = this.heap.length
+        this.heap.push(list)
+        this.up(list)
+      }
+    }
+  }
+
+  /** How many durations are known, those in use and those about to be forgotten. */
+  get durations(): number {
+    return this.lists.size
   }
 
   /** Milliseconds until the timer fires; undefined when it is not armed. */
@@ -116,9 +145,11 @@ export class Timers {
     }
     this.sleepingUntil = next.key
     const millis = Math.ceil(Math.max(0, next.key - this.now()))
-    this.sleeper = Effect.runForkWith(this.context)(
+    const sleeper = Effect.runForkWith(this.context)(
       Effect.flatMap(Effect.sleep(millis), () => Effect.sync(() => this.expire()))
     )
+    // Under a test clock a sleep of nothing is over at once, and `expire` has put another sleeper into its place.
+    if (sleeper.pollUnsafe() === undefined) this.sleeper = sleeper
   }
 
   private expire(): void {
@@ -130,6 +161,7 @@ export class Timers {
       if (timer === undefined) {
         this.removeFirst()
         this.lists.delete(list.duration)
+        this.empty--
       } else if (timer.expiry > now) {
         list.key = timer.expiry
         this.down(list)

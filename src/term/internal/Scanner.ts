@@ -7,7 +7,8 @@ import { TermParseError } from "../TermError.ts"
 
 const letter = /[a-z\u00df-\u00f6\u00f8-\u00ff]/
 const wordPattern = /[a-z\u00df-\u00f6\u00f8-\u00ff][0-9A-Za-z_@\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u00ff]*/y
-const numberPattern = /[+-]?\s*(?:(\d+(?:_\d+)*)#([0-9A-Za-z]+(?:_[0-9A-Za-z]+)*)|(\d+(?:_\d+)*)(\.\d+(?:_\d+)*(?:[eE][+-]?\d+)?)?)/y
+const numberPattern =
+  /[+-]?\s*(?:(\d+(?:_\d+)*)#([0-9A-Za-z]+(?:_[0-9A-Za-z]+)*)|(\d+(?:_\d+)*)(\.\d+(?:_\d+)*(?:[eE][+-]?\d+)?)?)/y
 const characterPattern = /[+-]?\s*\$/y
 
 const escapes: { readonly [letter: string]: number } = {
@@ -108,7 +109,10 @@ export class Scanner {
     if (match[1] !== undefined && match[2] !== undefined) {
       const base = Number(match[1].replaceAll("_", ""))
       if (!(base >= 2 && base <= 36)) throw this.fail("a base from 2 to 36 expected", at)
-      return normal(inBase(match[2].replaceAll("_", ""), base, () => this.fail(`a digit outside base ${base}`, at)), negative)
+      return normal(
+        inBase(match[2].replaceAll("_", ""), base, () => this.fail(`a digit outside base ${base}`, at)),
+        negative
+      )
     }
     const whole = match[3]!.replaceAll("_", "")
     if (match[4] !== undefined) {

@@ -69,8 +69,7 @@ export const isFloat = (term: unknown): boolean =>
   typeof term === "number" ? !Number.isSafeInteger(term) : term instanceof Float
 
 // The value of a term of kind `number`, for comparison: JavaScript compares bigint with number exactly.
-const numeric = (term: unknown): number | bigint =>
-  term instanceof Float ? term.value : term as number | bigint
+const numeric = (term: unknown): number | bigint => term instanceof Float ? term.value : term as number | bigint
 
 const mix = (a: number, b: number): number => Math.imul(a ^ b, 0x9e3779b1) ^ ((a << 13) | (a >>> 19))
 
@@ -268,7 +267,8 @@ export const equals = (a: unknown, b: unknown): boolean => {
         same = equalBytes(x as Uint8Array, y as Uint8Array)
         break
       case Kind.bits:
-        same = (x as BitString).bits === (y as BitString).bits && equalBytes((x as BitString).bytes, (y as BitString).bytes)
+        same = (x as BitString).bits === (y as BitString).bits &&
+          equalBytes((x as BitString).bytes, (y as BitString).bytes)
         break
       case Kind.local:
         same = equalBytes((x as LocalTerm).bytes, (y as LocalTerm).bytes)
@@ -465,7 +465,9 @@ export const compare = (a: unknown, b: unknown, exact: boolean): number => {
               const g = y as Fun
               order = compareText(f.module.name, g.module.name) || sign(f.index, g.index) ||
                 sign(f.oldUniq, g.oldUniq) || sign(f.free.length, g.free.length)
-              if (order === 0) stack.push({ xs: f.free, ys: g.free, count: f.free.length, otherwise: 0, exact: mode, at: 0 })
+              if (order === 0) {
+                stack.push({ xs: f.free, ys: g.free, count: f.free.length, otherwise: 0, exact: mode, at: 0 })
+              }
             }
             break
           case Kind.tuple: {

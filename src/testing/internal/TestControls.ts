@@ -8,7 +8,7 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as Fiber from "effect/Fiber"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import * as Scheduler from "effect/Scheduler"
@@ -168,3 +168,30 @@ export const make = (seed: number | undefined): Effect.Effect<Context.Context<ne
       Context.add(TestControls, controls)
     ) as Context.Context<never>
   })
+
+/** Lets the clock jump to the next sleeper. */
+const passTime: Effect.Effect<void> = Effect.withFiber((fiber) => fiber.getRef(TestControls)!.step(Infinity))
+
+/**
+ * Acquires something in the context of a test, and lets time pass by itself while it is released: a process that ignores
+ * `shutdown` is killed after its 5 seconds and does not hang the test.
+ */
+export const whileTimePasses = <A>(
+  acquire: Effect.Effect<A, never, Scope.Scope>,
+  context: Context.Context<never>
+): Effect.Effect<A, never, Scope.Scope> =>
+  Effect.provideContext(
+    Effect.gen(function*() {
+      let passing: Fiber.Fiber<never> | undefined
+      // Finalizers run in reverse.
+      yield* Effect.addFinalizer(() => passing === undefined ? Effect.void : Fiber.interrupt(passing))
+      const acquired = yield* acquire
+      yield* Effect.addFinalizer(() =>
+        Effect.map(Effect.forkDetach(Effect.forever(passTime)), (fiber) => {
+          passing = fiber
+        })
+      )
+      return acquired
+    }),
+    context
+  )

@@ -1,0 +1,111 @@
+/**
+ * What the distribution needs of its host: byte streams to other nodes, turns of the event loop, unpredictable bytes and the
+ * digest of the handshake.
+ *
+ * A `Link` is a plain stream of bytes with callbacks instead of Effects, because every message of a node passes through
+ * it. `NodeNetwork` implements the service with the sockets of Node.js; a test may implement it in memory.
+ *
+ * What an implementation must guarantee: callbacks of a link run in a turn of their own, never inside of a call to the
+ * link; `closed` is called once, after which no other callback is; bytes arrive in order.
+ *
+ * @since 0.1.0
+ */
+import type * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+
+// Explicit types of the base classes: declarations must be writable file by file (`isolatedDeclarations`).
+type ErrorOf<Self, Tag extends string, Fields extends Schema.Struct.Fields> = Schema.Class<
+  Self,
+  Schema.TaggedStruct<Tag, Fields>,
+  Cause.YieldableError
+>
+
+const NetworkErrorBase: ErrorOf<NetworkError, "NetworkError", {
+  readonly operation: Schema.Literals<readonly ["connect", "listen"]>
+  readonly address: typeof Schema.String
+  readonly code: typeof Schema.String
+  readonly detail: typeof Schema.String
+}> = Schema.TaggedError<NetworkError>()("NetworkError", {
+  operation: Schema.Literals(["connect", "listen"]),
+  address: Schema.String,
+  code: Schema.String,
+  detail: Schema.String
+})
+
+/**
+ * A connection could not be opened, or an address not be listened on. `code` is the host's, such as `ECONNREFUSED`.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class NetworkError extends NetworkErrorBase {
+  override get message(): string {
+    return `could not ${this.operation === "connect" ? "connect to" : "listen on"} ${this.address}: ${this.detail}`
+  }
+}
+
+/**
+ * A stream of bytes to another node. It does nothing until it is started.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Link {
+  /** The address of the other end, for limits and logs. */
+  readonly remoteAddress: string
+  /** The address of this end. */
+  readonly localAddress: string
+  /** Called with what arrives. The bytes may be kept. */
+  received: (bytes: Uint8Array) => void
+  /** Called when written bytes that were waiting have left. */
+  drained: () => void
+  /** Called once when the stream has ended, whoever ended it. */
+  closed: () => void
+  /** Begins to receive. */
+  start(): void
+  /** Writes. True when the bytes are gone and their buffer may be used again; false when they wait in it. */
+  write(bytes: Uint8Array): boolean
+  /** Bytes that wait to be written. */
+  readonly pending: number
+  /** Ends the stream once what waits is written. */
+  end(): void
+  /** Ends the stream at once. */
+  close(): void
+}
+
+/**
+ * The services of the host.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface NetworkService {
+  connect(address: { readonly host: string; readonly port: number }): Effect.Effect<Link, NetworkError>
+  /** Listens until the scope closes. Port 0 takes a free one. */
+  listen(
+    address: { readonly host: string; readonly port: number },
+    onLink: (link: Link) => void
+  ): Effect.Effect<{ readonly port: number }, NetworkError, Scope.Scope>
+  /** Has a function called once the work of this turn of the event loop is done. */
+  turn(f: () => void): void
+  /** A number of 32 bits that nobody can guess. */
+  randomUint32(): number
+  /** The MD5 digest, which the handshake prescribes. */
+  md5(bytes: Uint8Array): Uint8Array
+}
+
+const NetworkBase: Context.ServiceClass<Network, "effect-otp/dist/Network", NetworkService> = Context.Service<
+  Network,
+  NetworkService
+>()("effect-otp/dist/Network")
+
+/**
+ * The host's network, as a service.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class Network extends NetworkBase {}

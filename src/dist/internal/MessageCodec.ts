@@ -1,0 +1,105 @@
+/**
+ * Messages and replies on the wire, compiled once per message and once per protocol.
+ *
+ * A message whose schemas have no form on the wire can be used locally; on the wire it is unknown, and sending it to
+ * another node is a defect that says which part of which schema cannot travel.
+ *
+ * @since 0.1.0
+ */
+import type * as Schema from "effect/Schema"
+import { EtfSchemaError } from "../../etf/EtfError.ts"
+import * as MessageShape from "../../etf/MessageShape.ts"
+import type * as Message from "../../process/Message.ts"
+import * as WireName from "../WireName.ts"
+
+// Services and effects in schemas are refused by the shapes themselves.
+type Codec = Schema.Codec<any, any>
+
+const definitionOf = (message: Message.Any): MessageShape.Definition => ({
+  tag: message._tag,
+  payload: message.payloadSchema as unknown as Codec,
+  name: WireName.get(message)
+})
+
+const requests = new WeakMap<Message.Any, MessageShape.MessageShape | EtfSchemaError>()
+
+const compiled = <A>(make: () => A): A | EtfSchemaError => {
+  // oxlint-disable-next-line effect-otp/no-try -- a schema without a form on the wire is reported by throwing
+  try {
+    return make()
+  } catch (error) {
+    if (error instanceof EtfSchemaError) return error
+    throw error
+  }
+}
+
+/** How one message is written. */
+export const requestOf = (message: Message.Any): MessageShape.MessageShape | EtfSchemaError => {
+  let shape = requests.get(message)
+  if (shape === undefined) {
+    shape = compiled(() => MessageShape.make([definitionOf(message)]))
+    requests.set(message, shape)
+  }
+  return shape
+}
+
+/** How the messages of one kind in a protocol are read. */
+export interface Set {
+  readonly shape: MessageShape.MessageShape
+  readonly messages: ReadonlyArray<Message.Any>
+}
+
+/** How a protocol is read. */
+export interface Sets {
+  readonly Call: Set | undefined
+  readonly Cast: Set | undefined
+  readonly Info: Set | undefined
+}
+
+const sets = new WeakMap<ReadonlyArray<Message.Any>, Sets>()
+
+const setOf = (all: ReadonlyArray<Message.Any>, kind: Message.Kind): Set | undefined => {
+  const messages = all.filter((message) =>
+    message.kind === kind && !(requestOf(message) instanceof EtfSchemaError)
+  )
+  if (messages.length === 0) return undefined
+  const shape = compiled(() => MessageShape.make(messages.map(definitionOf)))
+  if (!(shape instanceof EtfSchemaError)) return { shape, messages }
+  // Two messages look the same: the first of them is the one that is meant.
+  const heads = new globalThis.Set<string>()
+  const distinct = messages.filter((message) => {
+    const { arity, name } = (requestOf(message) as MessageShape.MessageShape).heads[0]!
+    const head = `${name}/${arity}`
+    if (heads.has(head)) return false
+    heads.add(head)
+    return true
+  })
+  return { shape: MessageShape.make(distinct.map(definitionOf)), messages: distinct }
+}
+
+/** How the messages of a protocol are read. */
+export const setsOf = (messages: ReadonlyArray<Message.Any>): Sets => {
+  let known = sets.get(messages)
+  if (known === undefined) {
+    known = { Call: setOf(messages, "Call"), Cast: setOf(messages, "Cast"), Info: setOf(messages, "Info") }
+    sets.set(messages, known)
+  }
+  return known
+}
+
+const replies = new WeakMap<Message.Any, MessageShape.ReplyShape<unknown, unknown> | EtfSchemaError>()
+
+/** How the reply to a call is written and read. */
+export const replyOf = (message: Message.Any): MessageShape.ReplyShape<unknown, unknown> | EtfSchemaError => {
+  let shape = replies.get(message)
+  if (shape === undefined) {
+    shape = compiled(() =>
+      MessageShape.makeReply<unknown, unknown, unknown, unknown>(
+        message.successSchema as unknown as Codec,
+        message.errorSchema as unknown as Codec
+      )
+    )
+    replies.set(message, shape)
+  }
+  return shape
+}
