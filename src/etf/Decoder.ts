@@ -93,7 +93,7 @@ export class Decoder {
    * Points the decoder at a part of a buffer, without a version byte: the inside of a distribution packet.
    *
    * `atoms` are the atoms of the packet's header, in its order; without them tag 82 is refused. Then
-   * {@link readUnsafe} takes one term after the other.
+   * {@link readUnsafe} takes one term after the other. The limit of bytes does not apply here: packets have their own.
    */
   open(bytes: Uint8Array, start: number, end: number, atoms?: ReadonlyArray<Atom>): void {
     // A Buffer's `slice` does not copy: work on the plain view.

@@ -60,7 +60,8 @@ export class Encoder {
   }
 
   /**
-   * The stand-alone encoding of a term, version byte first, in a buffer of its own.
+   * The stand-alone encoding of a term, version byte first. The bytes are the caller's; small outputs are parts of a
+   * common `ArrayBuffer`, so pass the array on and never its `buffer`.
    */
   encode(term: Term): Result.Result<Uint8Array, EtfEncodeError> {
     // oxlint-disable-next-line effect-otp/no-try -- the writer leaves a value that is no term by throwing: that costs nothing on the way that succeeds
@@ -126,7 +127,7 @@ export class Encoder {
     return this.writer.buffer.subarray(0, this.writer.pos)
   }
 
-  /** What was written, copied. */
+  /** What was written, copied. As with {@link encode}, small outputs share an `ArrayBuffer`. */
   take(): Uint8Array {
     const { buffer, pos } = this.writer
     if (pos > pooledMax) return buffer.slice(0, pos)

@@ -207,19 +207,32 @@ export const ElixirStruct = <const Fields extends Schema.Struct.Fields>(
   fields: Fields
 ): Schema.Struct<Fields> => Schema.Struct(fields).annotate({ etf: { _tag: "ElixirStruct", module } })
 
-type Annotatable = Schema.Constraint & { annotate(annotations: { readonly etf: EtfAnnotation }): unknown }
+/**
+ * A schema that can be annotated.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Annotatable extends Schema.Constraint {
+  readonly Rebuild: Schema.Constraint
+  annotate(annotations: { readonly etf: EtfAnnotation }): unknown
+}
 
-// `annotate` gives back the same schema with annotations: its declared type says so in a form that is lost here.
-const annotated = <S extends Annotatable>(schema: S, etf: EtfAnnotation): S => schema.annotate({ etf }) as S
+// `annotate` gives what `Rebuild` says; the bound above cannot say so for every schema at once.
+const annotated = <S extends Annotatable>(schema: S, etf: EtfAnnotation): S["Rebuild"] =>
+  schema.annotate({ etf }) as S["Rebuild"]
 
 /**
  * A tagged struct or class that travels as a flat tuple, `{tag, Field1, Field2}`, and without fields as the bare atom:
  * the form of messages. `tag` is the atom, by default the tag in snake_case.
  *
+ * A class stays a class when the annotation is given where it is declared, as its last argument: `{ etf: { _tag: "Message" } }`;
+ * through this function it becomes a schema of its instances.
+ *
  * @category combinators
  * @since 0.1.0
  */
-export const asMessage = (tag?: string) => <S extends Annotatable>(schema: S): S =>
+export const asMessage = (tag?: string) => <S extends Annotatable>(schema: S): S["Rebuild"] =>
   annotated(schema, { _tag: "Message", tag })
 
 /**
@@ -228,7 +241,7 @@ export const asMessage = (tag?: string) => <S extends Annotatable>(schema: S): S
  * @category combinators
  * @since 0.1.0
  */
-export const asBinary = <S extends Annotatable>(schema: S): S => annotated(schema, { _tag: "Binary" })
+export const asBinary = <S extends Annotatable>(schema: S): S["Rebuild"] => annotated(schema, { _tag: "Binary" })
 
 /**
  * Another atom for a literal, or for the tag of a tagged struct or class.
@@ -247,7 +260,8 @@ export const asBinary = <S extends Annotatable>(schema: S): S => annotated(schem
  * @category combinators
  * @since 0.1.0
  */
-export const name = (name: string) => <S extends Annotatable>(schema: S): S => annotated(schema, { _tag: "Name", name })
+export const name = (name: string) => <S extends Annotatable>(schema: S): S["Rebuild"] =>
+  annotated(schema, { _tag: "Name", name })
 
 /**
  * A declared schema that travels as what a link leads to (`Schema.link`).
@@ -255,8 +269,19 @@ export const name = (name: string) => <S extends Annotatable>(schema: S): S => a
  * @category combinators
  * @since 0.1.0
  */
-export const link = (link: () => SchemaAST.Link) => <S extends Annotatable>(schema: S): S =>
+export const link = (link: () => SchemaAST.Link) => <S extends Annotatable>(schema: S): S["Rebuild"] =>
   annotated(schema, { _tag: "Link", link })
+
+/**
+ * A schema whose key can be annotated.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface KeyAnnotatable extends Schema.Constraint {
+  readonly Rebuild: Schema.Constraint
+  annotateKey(annotations: { readonly etfName: string }): unknown
+}
 
 /**
  * Another key for a field of a struct.
@@ -272,10 +297,8 @@ export const link = (link: () => SchemaAST.Link) => <S extends Annotatable>(sche
  * @category combinators
  * @since 0.1.0
  */
-export const key =
-  (key: string) =>
-  <S extends Schema.Constraint & { annotateKey(annotations: { readonly etfName: string }): unknown }>(schema: S): S =>
-    schema.annotateKey({ etfName: key }) as S
+export const key = (key: string) => <S extends KeyAnnotatable>(schema: S): S["Rebuild"] =>
+  schema.annotateKey({ etfName: key }) as S["Rebuild"]
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Codecs

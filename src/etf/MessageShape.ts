@@ -37,7 +37,7 @@ import { snakeCase } from "./internal/snakeCase.ts"
 export interface Definition {
   readonly tag: string
   /** Default `Schema.Void`: no payload. */
-  readonly payload?: Schema.Codec<any, any> | undefined // `any`: a payload of any type, invariant in both parameters
+  readonly payload?: Schema.Codec<unknown, unknown> | undefined
   readonly name?: string | undefined
 }
 

@@ -182,7 +182,7 @@ export const start = <Args, M extends Message.Any, E, R>(
   options?: Supervisor.StartOptions & { readonly link?: boolean }
 ): Effect.Effect<DynamicSupervisorRef<Args, M, E>, StartError, R | Node | Scope.Scope> =>
   Effect.map(
-    Behaviour.start(supervisor.behaviour, undefined, options ?? {}),
+    Behaviour.start(supervisor.behaviour, undefined, { ...options, stopWithin: "Infinity" }),
     (instance) => refOf<Args, M, E>(supervisor.protocol, instance.pid)
     // The behaviour is untyped; these are the types of its children.
   ) as Effect.Effect<DynamicSupervisorRef<Args, M, E>, StartError, R | Node | Scope.Scope>
@@ -239,7 +239,7 @@ export const asChild = <const Id extends string, Args, M extends Message.Any, E,
  */
 export const startChild = <Args, M extends Message.Any, E>(
   supervisor: DynamicSupervisorRef<Args, M, E>,
-  ...[args, options]: [Args] extends [void] ? [args?: void, options?: { readonly name?: string }]
+  ...[args, options]: undefined extends Args ? [args?: Args, options?: { readonly name?: string }]
     : [args: Args, options?: { readonly name?: string }]
 ): Effect.Effect<ProcessRef<M>, E | SupervisorError | CallError, Node> =>
   Effect.matchEffect(

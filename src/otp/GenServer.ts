@@ -59,15 +59,15 @@ export interface GenServer<in Args, in out M extends Message.Any, out E, out R> 
 
 /**
  * A server with its parts as they were given, for tests without a process: `CounterServer.handlers.Add({ n: 1 }, 0)`. A
- * handler takes there what it takes in the definition.
+ * handler takes there what it takes in the definition. `RI` are the services of `init` alone.
  *
  * @category models
  * @since 0.1.0
  */
-export interface WithState<in Args, in out M extends Message.Any, out E, out R, S, out H>
+export interface WithState<in Args, in out M extends Message.Any, out E, out R, S, out H, out RI>
   extends GenServer<Args, M, E, R>
 {
-  readonly init: (args: Args) => Effect.Effect<S | Started<S, unknown> | Behaviour.Ignore, E, any> // R says which
+  readonly init: (args: Args) => Effect.Effect<S | Started<S, unknown> | Behaviour.Ignore, E, RI>
   readonly handlers: H
   /** How states of earlier versions become states of this one, when it was given. */
   readonly upgrade: StateUpgrade.StateUpgrade<S> | undefined
@@ -236,7 +236,7 @@ export const make: {
       & Options<Args, M, S, E, RI, RE, H, C, CI, K, T>
       // Apart from the rest, so that the type of `continue` is not settled before its callback was seen.
       & Continues<NoInfer<C>, NoInfer<CI> | ContinueOf<NoInfer<ResultOf<H> | K | T>>>
-  ): WithState<Args, M, E, Exclude<RI | RE | ServicesOf<ResultOf<H> | K | T>, Provided>, S, H>
+  ): WithState<Args, M, E, Exclude<RI | RE | ServicesOf<ResultOf<H> | K | T>, Provided>, S, H, RI>
 } = (
   protocol: Protocol.Any,
   definition: Callbacks | ((args: never) => Effect.Effect<unknown, unknown, unknown>)

@@ -447,16 +447,18 @@ const repeated = undefined as unknown as RepeatedState
  * @category transitions
  * @since 0.1.0
  */
-export const stop = <D = never>(
-  ...args: readonly [reason?: ExitReason] | readonly [reason: ExitReason, data: D]
-): Transition<never, D, never> =>
-  make_<never, D, never>(
-    Core.STOP,
-    undefined as never,
-    args.length > 1 ? [args[1] as D] : nothing,
-    nothing,
-    args[0] ?? normal
-  )
+export const stop: {
+  (reason?: ExitReason): Transition<never, never, never>
+  <D>(reason: ExitReason, data: D): Transition<never, D, never>
+} = (...args: ReadonlyArray<unknown>): Transition<never, never, never> => stopping(nothing, args)
+
+const stopping = (actions: ReadonlyArray<unknown>, args: ReadonlyArray<unknown>): Transition<never, never, never> =>
+  // The overloads say of what.
+  make_(Core.STOP, undefined, args.slice(1), actions, (args[0] as ExitReason | undefined) ?? normal) as Transition<
+    never,
+    never,
+    never
+  >
 
 /**
  * Send replies, then stop.
@@ -464,17 +466,15 @@ export const stop = <D = never>(
  * @category transitions
  * @since 0.1.0
  */
-export const stopAndReply = <A extends Reply<unknown> | ReplyTo, D = never>(
-  replies: ReadonlyArray<A>,
-  ...args: readonly [reason?: ExitReason] | readonly [reason: ExitReason, data: D]
-): Transition<never, D, A> =>
-  make_<never, D, A>(
-    Core.STOP,
-    undefined as never,
-    args.length > 1 ? [args[1] as D] : nothing,
-    replies,
-    args[0] ?? normal
-  )
+export const stopAndReply: {
+  <A extends Reply<unknown> | ReplyTo>(replies: ReadonlyArray<A>, reason?: ExitReason): Transition<never, never, A>
+  <A extends Reply<unknown> | ReplyTo, D>(
+    replies: ReadonlyArray<A>,
+    reason: ExitReason,
+    data: D
+  ): Transition<never, D, A>
+} = (replies: ReadonlyArray<unknown>, ...args: ReadonlyArray<unknown>): Transition<never, never, never> =>
+  stopping(replies, args)
 
 /**
  * What `init` gives: the first state, the data, and actions.
@@ -653,12 +653,12 @@ type NoStrangers<Names> = [Names] extends [never] ? unknown
   : { readonly "these are no state, message or callback of the machine": Names }
 
 type ServicesOf<H> = {
-  readonly [K in keyof H]: H[K] extends (...args: any) => infer Returned
+  readonly [K in keyof H]-?: H[K] extends (...args: any) => infer Returned
     ? Returned extends Effect.Effect<any, any, infer R> ? R : never
     : never
 }[keyof H]
 
-type ServicesOfStates<H> = { readonly [K in keyof H]: ServicesOf<H[K]> }[keyof H]
+type ServicesOfStates<H> = { readonly [K in keyof H]-?: ServicesOf<H[K]> }[keyof H]
 
 /** What the process provides itself. */
 type Provided = Scope.Scope | CurrentProcess

@@ -83,9 +83,9 @@ export interface Version {
 }
 
 const VersionTooNewBase: ClassOf<VersionTooNew, "VersionTooNew", {
-  readonly version: typeof Schema.Int
-  readonly newest: typeof Schema.Int
-}> = Schema.TaggedClass<VersionTooNew>()("VersionTooNew", { version: Schema.Int, newest: Schema.Int })
+  readonly version: typeof Schema.Number
+  readonly newest: typeof Schema.Number
+}> = Schema.TaggedClass<VersionTooNew>()("VersionTooNew", { version: Schema.Number, newest: Schema.Number })
 
 /**
  * The state is of a version that this program does not know yet.
@@ -96,9 +96,9 @@ const VersionTooNewBase: ClassOf<VersionTooNew, "VersionTooNew", {
 export class VersionTooNew extends VersionTooNewBase {}
 
 const VersionTooOldBase: ClassOf<VersionTooOld, "VersionTooOld", {
-  readonly version: typeof Schema.Int
-  readonly oldest: typeof Schema.Int
-}> = Schema.TaggedClass<VersionTooOld>()("VersionTooOld", { version: Schema.Int, oldest: Schema.Int })
+  readonly version: typeof Schema.Number
+  readonly oldest: typeof Schema.Number
+}> = Schema.TaggedClass<VersionTooOld>()("VersionTooOld", { version: Schema.Number, oldest: Schema.Number })
 
 /**
  * The state is of a version that this program no longer knows.
@@ -287,12 +287,15 @@ const placeOf = (
   version: number,
   subject: string
 ): Effect.Effect<number, UpgradeError> => {
-  const oldest = versions[0]!.version
+  const place = versions.findIndex((known) => known.version === version)
+  if (place >= 0) return Effect.succeed(place)
   const newest = versions.at(-1)!.version
-  if (version > newest) return Effect.fail(refused(subject, new VersionTooNew({ version, newest })))
-  return version < oldest
-    ? Effect.fail(refused(subject, new VersionTooOld({ version, oldest })))
-    : Effect.succeed(version - oldest)
+  return Effect.fail(refused(
+    subject,
+    version > newest
+      ? new VersionTooNew({ version, newest })
+      : new VersionTooOld({ version, oldest: versions[0]!.version })
+  ))
 }
 
 /** Takes a state of the version at a place through the steps that follow, and checks what comes out. */

@@ -118,7 +118,8 @@ export const shutdownMillis = (shutdown: Shutdown): Spec.Shutdown => {
   return millis === Infinity ? "infinity" : millis
 }
 
-type ChildArguments<Args> = [Args] extends [void] ? [args?: void, options?: ChildOptions]
+/** The arguments of a child: those of `init` may be left out when it takes none, or `undefined`. */
+type ChildArguments<Args> = undefined extends Args ? [args?: Args, options?: ChildOptions]
   : [args: Args, options?: ChildOptions]
 
 /**
@@ -335,7 +336,8 @@ export const start = <Ids extends string, E, R>(
   options?: StartOptions & { readonly link?: boolean }
 ): Effect.Effect<SupervisorRef<Ids>, SupervisorStartError<E> | StartError, R | Node | Scope.Scope> =>
   Effect.map(
-    Behaviour.start(supervisor.behaviour, undefined, options ?? {}),
+    // As a child of another supervisor: its own children have their limits.
+    Behaviour.start(supervisor.behaviour, undefined, { ...options, stopWithin: "Infinity" }),
     refOf
     // The behaviour is untyped; these are the types of its children.
   ) as Effect.Effect<SupervisorRef<Ids>, SupervisorStartError<E> | StartError, R | Node | Scope.Scope>

@@ -15,6 +15,18 @@ import { isReference, type Reference } from "../term/Reference.ts"
 export interface Name {
   readonly name: string
   readonly node?: string
+  /** Who knows the name when it is not the node itself (OTP's `{via, Module, Name}`). For names of the sender's node. */
+  readonly via?: Via
+}
+
+/**
+ * Another registry of names, as an address uses it: asked anew for each message, about the one name of the address.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Via {
+  readonly whereis: () => Pid | undefined
 }
 
 /**

@@ -15,16 +15,16 @@ import type * as Queue from "effect/Queue"
 import * as Scope from "effect/Scope"
 import type { Address } from "./Address.ts"
 import type * as CallError from "./CallError.ts"
+import { type ExitReason, normal } from "./ExitReason.ts"
 import { callEffect, type RefBase, type Route } from "./internal/Client.ts"
-import type { CallEnvelope, CastEnvelope, TermEnvelope } from "./internal/Envelope.ts"
+import { type CallEnvelope, CastEnvelope, type TermEnvelope } from "./internal/Envelope.ts"
 import { forward as forwardEnvelope } from "./internal/Forward.ts"
 import { awaitEnd, awaitEndWithin, type SpawnOptions as StartOptions, startServer, tie } from "./internal/Lifecycle.ts"
-import { CurrentProcess, type LocalProcess } from "./internal/LocalProcess.ts"
-import type { ServerProcess } from "./internal/ServerProcess.ts";
-import { type ServerBehaviour } from "./internal/ServerProcess.ts"
+import { CurrentProcess, DEAD, type LocalProcess } from "./internal/LocalProcess.ts"
+import { type ServerBehaviour, ServerProcess } from "./internal/ServerProcess.ts"
 import { systemRequest } from "./internal/SystemRequest.ts"
 import type { Timer as TimerBase } from "./internal/Timers.ts"
-import type * as Message from "./Message.ts"
+import * as Message from "./Message.ts"
 import { Node, type Service as NodeService } from "./Node.ts"
 import * as Process from "./Process.ts"
 import { type Ref, unsafeFromAddress, unsafeFromProcess, unsafeFromRoute } from "./ProcessRef.ts"
@@ -79,13 +79,13 @@ export const startDetached = (
   args: unknown,
   options: StartOptions
 ): Effect.Effect<ServerProcess, unknown, Node> =>
-  Effect.flatMap(
-    Node,
-    ({ runtime }) => Effect.withFiber((fiber) => startServer(runtime, behaviour, args, options, fiber))
+  Effect.withFiber((fiber) =>
+    startServer(Context.get(fiber.context as Context.Context<Node>, Node).runtime, behaviour, args, options, fiber)
   )
 
 /**
- * Starts a process of a behaviour, tied to the surrounding scope.
+ * Starts a process of a behaviour, tied to the surrounding scope: when that closes it is asked to shut down, and killed
+ * after `stopWithin` (5 seconds).
  *
  * @category starting
  * @since 0.1.0
@@ -103,7 +103,8 @@ export const start = (
           Effect.withFiber((fiber) =>
             tie(
               scope,
-              Effect.map(startServer(runtime, behaviour, args, options, fiber), (process) => started = process)
+              Effect.map(startServer(runtime, behaviour, args, options, fiber), (process) => started = process),
+              options.stopWithin
             )
           )),
         () => started!
@@ -229,6 +230,59 @@ export const services = <R>(): Effect.Effect<
 export const current: Effect.Effect<LocalProcess | undefined> = Effect.withFiber((fiber) =>
   Effect.succeed(Context.getOrUndefined(fiber.context as Context.Context<LocalProcess>, CurrentProcess))
 )
+
+/**
+ * The process of this node at an address; undefined when there is none.
+ *
+ * @category processes
+ * @since 0.1.0
+ */
+export const processAt = (node: NodeService, target: Process.Target): LocalProcess | undefined =>
+  node.runtime.resolve(Process.toAddress(target))
+
+/**
+ * Has a function called in the very turn in which a process of this node ends, when its name is free and before anyone
+ * learns of it, so that what is kept about a process goes with it. The function must be quick and must not throw, run code of
+ * users or resume a fiber. It is called at once when the process has ended. Gives the function that stops watching.
+ *
+ * @category processes
+ * @since 0.1.0
+ */
+export const watch = (process: LocalProcess, onEnd: (reason: ExitReason) => void): () => void => {
+  if (process.status === DEAD) {
+    onEnd(process.exitReason ?? normal)
+    return () => {}
+  }
+  const monitor = process.node.makeMonitor({ down: (_, reason) => onEnd(reason) }, process, process.pid)
+  const watchers = process.watchers ??= new Map()
+  watchers.set(monitor.key, monitor)
+  return () => {
+    watchers.delete(monitor.key)
+  }
+}
+
+/**
+ * Puts a cast or info into the mailbox of a process of this node, from nobody who could wait: when the mailbox is full, its
+ * policy decides, and under `suspend` and `fail` the message is dropped and counted. It is never handled in the turn of
+ * the caller.
+ *
+ * @category sending
+ * @since 0.1.0
+ */
+export const post = (process: LocalProcess, message: Message.Any, payload: unknown): void => {
+  if (!(process instanceof ServerProcess)) return settle(process, process.deliverValue(Message.toValue(message, payload), undefined))
+  const { protocol } = process.behaviour
+  const index = protocol.indexByTag.get(message._tag)
+  const envelope = index !== undefined && protocol.messages[index] === message
+    ? new CastEnvelope(process, index, payload)
+    : process.infoEnvelope(Message.toValue(message, payload))
+  if (process.mailboxLength < process.capacity) process.push(envelope)
+  else settle(process, process.cast(envelope, undefined))
+}
+
+const settle = (process: LocalProcess, sent: Effect.Effect<void, unknown>): void => {
+  if (sent !== Effect.void) Effect.runForkWith(process.node.context)(Effect.ignore(sent))
+}
 
 /**
  * Runs an effect inside the server of a ref, between two of its messages, and waits for its result (OTP's system

@@ -17,6 +17,7 @@ import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import * as Schema from "effect/Schema"
+import * as SchemaAST from "effect/SchemaAST"
 import type * as Scope from "effect/Scope"
 import { isPid, type Pid } from "../term/Pid.ts"
 import type { Reference } from "../term/Reference.ts"
@@ -473,10 +474,25 @@ export const receive: {
 
 const guards = new WeakMap<Schema.Top, (u: unknown) => boolean>()
 
+/** Most messages that do not fit differ in their tag: that is looked at first, a fraction of what the schema costs. */
 const guardOf = (schema: Schema.Top): (u: unknown) => boolean => {
   let guard = guards.get(schema)
-  if (guard === undefined) guards.set(schema, guard = Schema.is(schema))
+  if (guard === undefined) {
+    const fits = Schema.is(schema)
+    const tag = tagOf(schema.ast)
+    guard = tag === undefined
+      ? fits
+      : (u) => typeof u === "object" && u !== null && (u as { readonly _tag?: unknown })._tag === tag && fits(u)
+    guards.set(schema, guard)
+  }
   return guard
+}
+
+/** The literal that the `_tag` of every value of a struct must be. */
+const tagOf = (ast: SchemaAST.AST): unknown => {
+  if (!SchemaAST.isObjects(ast)) return undefined
+  const type = ast.propertySignatures.find((property) => property.name === "_tag")?.type
+  return type !== undefined && SchemaAST.isLiteral(type) && !SchemaAST.isOptional(type) ? type.literal : undefined
 }
 
 // --- ending ----------------------------------------------------------------------------------------------------------

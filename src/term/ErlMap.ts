@@ -18,20 +18,34 @@ type SimpleKey = number | bigint | string
 // What no atom can start with, so that keys of other kinds never meet the text of an atom.
 const prefix = "\ud800"
 
+/** Entries (keys and values) up to which a map is searched in place. */
+const smallMax = 16
+
 /** Binaries up to this size are indexed by their text, longer ones by their hash. */
 const binaryKeyMax = 256
 
-/** The primitive under which a key is indexed, or undefined when it needs a hash. */
-const simpleKey = (key: unknown): SimpleKey | undefined => {
+/** Entries (keys and values) from which on numbers are indexed by their text. */
+const largeMin = 128
+
+/**
+ * The primitive under which a key is indexed, or undefined when it needs a hash.
+ *
+ * JavaScript hashes numbers without a secret, so a peer can choose numbers that all fall together; texts are hashed with
+ * one. In an index that is large enough to matter numbers are therefore texts.
+ */
+const simpleKey = (key: unknown, large: boolean): SimpleKey | undefined => {
   if (key instanceof Atom) return key.name
   if (typeof key === "number") {
-    return Number.isInteger(key) && !Number.isSafeInteger(key) ? `${prefix}f${key}` : key === 0 ? 0 : key
+    if (Number.isInteger(key) && !Number.isSafeInteger(key)) return `${prefix}f${key}`
+    return large ? `${prefix}n${key}` : key === 0 ? 0 : key
   }
   if (typeof key === "bigint") {
-    return key >= Number.MIN_SAFE_INTEGER && key <= Number.MAX_SAFE_INTEGER ? Number(key) : key
+    if (key >= Number.MIN_SAFE_INTEGER && key <= Number.MAX_SAFE_INTEGER) return simpleKey(Number(key), large)
+    return large ? `${prefix}n${key.toString(16)}n` : key
   }
   if (key instanceof Float) {
-    return Number.isInteger(key.value) ? `${prefix}f${Object.is(key.value, -0) ? "-0" : key.value}` : key.value
+    if (!Number.isInteger(key.value)) return simpleKey(key.value, large)
+    return `${prefix}f${Object.is(key.value, -0) ? "-0" : key.value}`
   }
   if (key instanceof Uint8Array && key.length <= binaryKeyMax) {
     let text = `${prefix}b`
@@ -43,6 +57,7 @@ const simpleKey = (key: unknown): SimpleKey | undefined => {
 
 interface Index {
   readonly simple: Map<SimpleKey, number>
+  readonly large: boolean
   // By hash: the positions of the compound keys that share it.
   readonly compound: Map<number, Array<number>> | undefined
 }
@@ -86,7 +101,7 @@ export class ErlMap implements Equal.Equal, Iterable<readonly [Term, Term]> {
    */
   find(key: Term): number {
     const entries = this.entries
-    if (entries.length <= 16) {
+    if (entries.length <= smallMax) {
       if (key instanceof Atom) {
         for (let i = 0; i < entries.length; i += 2) {
           const other = entries[i]
@@ -98,7 +113,7 @@ export class ErlMap implements Equal.Equal, Iterable<readonly [Term, Term]> {
       return -1
     }
     const index = this.index ??= buildIndex(entries).index
-    const simple = simpleKey(key)
+    const simple = simpleKey(key, index.large)
     if (simple !== undefined) return index.simple.get(simple) ?? -1
     for (const at of index.compound?.get(order.hash(key)) ?? []) if (order.equals(entries[at], key)) return at
     return -1
@@ -111,7 +126,7 @@ export class ErlMap implements Equal.Equal, Iterable<readonly [Term, Term]> {
    */
   hasSimpleKeys(): boolean {
     const entries = this.entries
-    for (let i = 0; i < entries.length; i += 2) if (simpleKey(entries[i]) === undefined) return false
+    for (let i = 0; i < entries.length; i += 2) if (simpleKey(entries[i], false) === undefined) return false
     return true
   }
 
@@ -124,7 +139,7 @@ export class ErlMap implements Equal.Equal, Iterable<readonly [Term, Term]> {
   /** The value of the key that is the atom with this text, or undefined. */
   getAtom(name: string): Term | undefined {
     const entries = this.entries
-    if (entries.length > 16) return this.get(new Atom(name))
+    if (entries.length > smallMax) return this.get(new Atom(name))
     for (let i = 0; i < entries.length; i += 2) {
       const key = entries[i]
       if (key instanceof Atom && key.name === name) return entries[i + 1]
@@ -160,10 +175,11 @@ export class ErlMap implements Equal.Equal, Iterable<readonly [Term, Term]> {
 
 const buildIndex = (entries: ReadonlyArray<Term>): { readonly index: Index; readonly duplicate: number } => {
   const simple = new Map<SimpleKey, number>()
+  const large = entries.length >= largeMin
   let compound: Map<number, Array<number>> | undefined
   let duplicate = -1
   for (let i = 0; i < entries.length; i += 2) {
-    const key = simpleKey(entries[i])
+    const key = simpleKey(entries[i], large)
     if (key !== undefined) {
       if (duplicate < 0 && simple.has(key)) duplicate = i
       simple.set(key, i)
@@ -181,7 +197,7 @@ const buildIndex = (entries: ReadonlyArray<Term>): { readonly index: Index; read
       }
     }
   }
-  return { index: { simple, compound }, duplicate }
+  return { index: { simple, large, compound }, duplicate }
 }
 
 /** How many different compound keys with one hash the check for duplicates compares. */
@@ -196,8 +212,11 @@ const chainMax = 64
  * @internal
  */
 export const findDuplicate = (entries: ReadonlyArray<Term>): number => {
-  if (entries.length <= 2) return -1
-  return buildIndex(entries).duplicate
+  if (entries.length > smallMax) return buildIndex(entries).duplicate
+  for (let i = 2; i < entries.length; i += 2) {
+    for (let j = 0; j < i; j += 2) if (order.equals(entries[i], entries[j])) return i
+  }
+  return -1
 }
 
 /**
@@ -236,7 +255,7 @@ export const make = (pairs: Iterable<readonly [Term, Term]>): ErlMap => {
   const simple = new Map<SimpleKey, number>()
   const compound = new Map<number, Array<number>>()
   for (const [key, value] of pairs) {
-    const primitive = simpleKey(key)
+    const primitive = simpleKey(key, true)
     let at: number | undefined
     if (primitive !== undefined) {
       at = simple.get(primitive)

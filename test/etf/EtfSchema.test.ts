@@ -19,6 +19,7 @@ import { makeRandom } from "../term/randomTerm.ts"
 class Overflow extends Schema.TaggedError<Overflow>()("Overflow", { max: Schema.Int }) {}
 class NotFound extends Schema.TaggedError<NotFound>()("NotFound", {}) {}
 class HTTPError extends Schema.TaggedClass<HTTPError>()("HTTPError", { status: Schema.Int }) {}
+class Ping extends Schema.TaggedClass<Ping>()("Ping", { n: Schema.Int }, { etf: { _tag: "Message" } }) {}
 class User extends Schema.Class<User>("User")({
   name: Schema.String,
   age: Schema.optionalKey(Schema.Int),
@@ -99,6 +100,7 @@ const mapping = [
     { _tag: "Reset", a: 1 },
     "{again,1}"
   ),
+  test(Ping, new Ping({ n: 1 }), "{ping,1}"),
   test(Schema.Array(Schema.Int), [1, 2, 300], "[1,2,300]"),
   test(Schema.Array(Schema.Int), [104, 105], "\"hi\""),
   test(Schema.Array(Schema.String), [], "[]"),
@@ -229,7 +231,8 @@ describe("what is refused", () => {
     ["[{b,1}]", Etf.Proplist({ a: Schema.Int }), ["[\"a\"]", "Missing key a"]],
     ["#{a => 1, <<\"a\">> => 2}", Schema.Record(Schema.String, Schema.Int), ["twice"]],
     ["1.5", Schema.Duration, ["milliseconds", "1.5"]],
-    ["-1", Schema.Int.check(Schema.isGreaterThan(0)), ["greater than 0"]],
+    ["-1", Schema.Int.check(Schema.isGreaterThan(0)), ["greater than 0", "got -1"]],
+    ["#{n => 1.5}", Schema.Struct({ n: Schema.Int }), ["[\"n\"]", "an integer", "got 1.5"]],
     ["{1,2}", Etf.Pid, ["a pid", "got {1,2}"]]
   ]
   it.each(cases)("%s", (text, schema, parts) => {
@@ -401,6 +404,10 @@ describe("compiled", () => {
         Overflow,
         NotFound
       ])
+    ],
+    [
+      "a check over transformed elements",
+      Schema.Array(Schema.FiniteFromString).check(Schema.makeFilter((ns) => ns.every((n) => typeof n === "number")))
     ],
     ["records of records", Schema.Record(Schema.String, Schema.Record(Schema.String, Schema.Array(Schema.Number)))]
   ]

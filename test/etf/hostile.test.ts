@@ -43,7 +43,10 @@ describe("hostile bytes", () => {
     seed.length < 4000
   )
 
-  it("200 000 mutants of real terms", () => {
+  // `EFFECT_OTP_FUZZ_CASES` asks for more, for a night's run.
+  const cases = Number(process.env["EFFECT_OTP_FUZZ_CASES"] ?? 200_000)
+
+  it(`${cases} mutants of real terms`, () => {
     const random = makeRandom(1)
     const int = (n: number): number => Math.floor(random() * n)
     const interesting = [
@@ -80,7 +83,7 @@ describe("hostile bytes", () => {
     const keys = Object.getOwnPropertyNames(Object.prototype).join()
     let accepted = 0
     let slowest = 0
-    for (let i = 0; i < 200_000; i++) {
+    for (let i = 0; i < cases; i++) {
       const seed = seeds[int(seeds.length)]!
       let mutant = Uint8Array.from(seed)
       for (let n = 1 + int(4); n > 0; n--) {
@@ -129,7 +132,7 @@ describe("hostile bytes", () => {
     assert.isBelow(slowest, 2000)
     assert.strictEqual(Object.getOwnPropertyNames(Object.prototype).join(), keys)
     for (const seed of seeds) assert.isTrue(Result.isSuccess(isolated(seed)))
-  }, 120_000)
+  }, Math.max(120_000, cases))
 
   it("every truncation of every seed is refused as one", () => {
     for (const seed of seeds) {
@@ -304,6 +307,27 @@ describe("hostile bytes", () => {
     const [result, millis] = timed(() => isolated(bytes))
     assert.isTrue(Result.isSuccess(result))
     assert.isBelow(millis, 4000)
+  }, 30_000)
+
+  it("numbers chosen to fall together in a JavaScript map cost what others cost", () => {
+    // Values 2^32 apart share the low half, which is most of what an unkeyed hash of a double looks at.
+    const time = (key: (i: number) => Term.Term): number => {
+      const bytes = encoder.encodeUnsafe(
+        new ErlMap.ErlMap(Array.from({ length: 100_000 }, (_, i) => [key(i), 1]).flat())
+      )
+      return Math.min(...[1, 2, 3].map(() => timed(() => assert.isTrue(Result.isSuccess(isolated(bytes))))[1]))
+    }
+    const plain = time((i) => i)
+    for (
+      const key of [
+        (i: number) => i * 2 ** 20,
+        (i: number) => i * 2 ** 32,
+        (i: number) => BigInt(i) << 64n,
+        (i: number) => 0.5 + i * 2 ** 30
+      ]
+    ) {
+      assert.isBelow(time(key), 20 * plain + 500)
+    }
   }, 30_000)
 
   it("keys made to collide are refused before they cost quadratic time", () => {

@@ -1,7 +1,7 @@
 /**
  * How calls fail [S12]: always with a typed error that says what, to whom and why; the caller goes on.
  */
-import { assert, describe } from "@effect/vitest"
+import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import { CallError, ExitReason, GenServer, Message, Node, Process, type ProcessRef, Protocol } from "effect-otp"
@@ -210,15 +210,19 @@ const LinkServer = GenServer.make(Node2, {
   }
 })
 
+const chain = Effect.gen(function*() {
+  let next = yield* GenServer.start(LinkServer)
+  const first = next
+  for (let i = 1; i < 5000; i++) next = yield* GenServer.start(LinkServer, next)
+  assert.strictEqual(yield* next.Count({ n: 1 }, { timeout: "1 minute" }), 5000)
+  assert.strictEqual(yield* first.Count({ n: 1 }), 1)
+})
+
 describe("servers that call servers", () => {
-  onNode("in a chain of 5000 do not run out of stack", () =>
-    Effect.gen(function*() {
-      let next = yield* GenServer.start(LinkServer)
-      const first = next
-      for (let i = 1; i < 5000; i++) next = yield* GenServer.start(LinkServer, next)
-      assert.strictEqual(yield* next.Count({ n: 1 }, { timeout: "1 minute" }), 5000)
-      assert.strictEqual(yield* first.Count({ n: 1 }), 1)
-    }))
+  onNode("in a chain of 5000 do not run out of stack", () => chain)
+
+  it.live("in a chain of 5000 do not run out of stack on the real run queue either", () =>
+    Effect.provide(Effect.scoped(chain), Node.layerLocal()))
 
   onNode("in a chain of 5000 all learn when the last one crashes", () =>
     Effect.gen(function*() {

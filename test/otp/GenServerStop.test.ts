@@ -341,6 +341,7 @@ describe("exit(normal)", () => {
           Effect.flatMap(Process.awaitExit(stage), (reason) => Queue.offer(ends, ExitReason.format(reason))),
           { startImmediately: true }
         )
+        yield* TestNode.settle
         switch (from) {
           case "parent":
             yield* Process.exit(stage, ExitReason.normal)

@@ -142,7 +142,6 @@ describe("TestNode", () => {
         Effect.gen(function*() {
           yield* Node.trace((event) => event._tag === "Exit" && reasons.push(event.reason._tag))
           yield* Process.spawnDetached(() => Effect.never, { trapExit: true })
-          // The scope of the trace must outlive the node.
         }),
         TestNode.layer({ seed: seed + 1000 })
       )

@@ -226,11 +226,23 @@ export class Connection {
     if (rest.length > 0) this.receive(rest)
   }
 
+  /** Ends the connection once what was collected is written. */
+  finish(detail: string): void {
+    if (!this.open) return
+    this.flushBuffer()
+    this.link.end()
+    this.ended(detail)
+  }
+
   /** Ends the connection: what waits is dropped, and the node learns of it once. */
   close(detail: string | undefined): void {
     if (!this.open) return
-    this.open = false
     this.link.close()
+    this.ended(detail)
+  }
+
+  private ended(detail: string | undefined): void {
+    this.open = false
     this.sequences.length = 0
     this.options.onClosed(this, detail)
     for (const waiter of this.waiters.splice(0)) waiter()

@@ -6,11 +6,15 @@
  *
  * @since 0.1.0
  */
-import type * as Schema from "effect/Schema"
-import { EtfSchemaError } from "../../etf/EtfError.ts"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import { type EtfDecodeError, EtfSchemaError } from "../../etf/EtfError.ts"
+import * as Etf from "../../etf/EtfSchema.ts"
 import * as MessageShape from "../../etf/MessageShape.ts"
 import type * as Message from "../../process/Message.ts"
+import type { Term } from "../../term/Term.ts"
 import * as WireName from "../WireName.ts"
+import * as RawTerm from "./RawTerm.ts"
 
 // Services and effects in schemas are refused by the shapes themselves.
 type Codec = Schema.Codec<any, any>
@@ -30,6 +34,26 @@ const compiled = <A>(make: () => A): A | EtfSchemaError => {
   } catch (error) {
     if (error instanceof EtfSchemaError) return error
     throw error
+  }
+}
+
+// The payload of a raw message is the message.
+const raw = compileRaw()
+requests.set(RawTerm.Call, raw)
+requests.set(RawTerm.Cast, raw)
+
+function compileRaw(): MessageShape.MessageShape {
+  const codec = Etf.compile(Schema.Unknown)
+  return {
+    heads: [],
+    toTerm: (_, payload) => codec.toTerm(payload),
+    fromTerm: (term) => ({ _tag: "Unknown", term }),
+    writeTo: (encoder, _, payload) => codec.writeTo(encoder, payload),
+    readFrom: (decoder) =>
+      Result.map(codec.readFrom(decoder), (term) => ({ _tag: "Unknown", term: term as Term })) as Result.Result<
+        MessageShape.Decoded,
+        EtfDecodeError
+      > // any term is of the schema: only bytes can be wrong
   }
 }
 

@@ -13,9 +13,11 @@ import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as SchemaAST from "effect/SchemaAST"
+import * as SchemaIssue from "effect/SchemaIssue"
 import * as SchemaParser from "effect/SchemaParser"
 import { isValidName, make as makeAtom } from "../../term/Atom.ts"
 import { isTerm, type Term } from "../../term/Term.ts"
+import { print } from "../../term/TermPrinter.ts"
 import type { EtfAnnotation } from "../EtfAnnotation.ts"
 import { EtfSchemaError } from "../EtfError.ts"
 import { fixedList, list, refine, suspend, tuple, union } from "./containers.ts"
@@ -70,13 +72,37 @@ class Compiler {
     return this.checked(ast, this.node(ast, path, annotation))
   }
 
+  // In the mode `encoded` the schema's parser runs the checks; here they only add the offending term to the message, and
+  // only for leaves: what is inside a container is still encoded, and no value for its checks.
   private checked(ast: SchemaAST.AST, shape: Shape.Shape): Shape.Shape {
-    if (this.mode === "encoded" || ast.checks === undefined) return shape
+    if (ast.checks === undefined) return shape
+    const isLeaf = ast._tag === "String" || ast._tag === "Number" || ast._tag === "BigInt"
+    if (this.mode === "encoded" && !isLeaf) return shape
     const filters = flatten(ast.checks)
-    return refine(shape, (value) => {
-      for (const filter of filters) if (filter.run(value, ast, options) !== undefined) return "refused by a check"
+    const problem = (value: unknown): string | undefined => {
+      for (const filter of filters) {
+        const issue = filter.run(value, ast, options)
+        if (issue !== undefined) {
+          return format(new SchemaIssue.Filter(filter, issue, value, options))
+        }
+      }
       return undefined
-    })
+    }
+    if (this.mode === "type") return refine(shape, problem)
+    return {
+      ...shape,
+      fromTerm: (term) => {
+        const value = shape.fromTerm(term)
+        const found = problem(value)
+        if (found !== undefined) throw new Shape.Mismatch(`${found}, got ${print(term, { maxLength: 200 })}`)
+        return value
+      },
+      read: (reader) => {
+        const value = shape.read(reader)
+        if (problem(value) !== undefined) throw Shape.GiveUp
+        return value
+      }
+    }
   }
 
   private link(
@@ -446,6 +472,8 @@ class Compiler {
 }
 
 const options: SchemaAST.ParseOptions = {}
+
+const format = SchemaIssue.makeFormatterDefault()
 
 const flatten = (checks: ReadonlyArray<SchemaAST.Check<unknown>>): ReadonlyArray<SchemaAST.Filter<unknown>> =>
   checks.flatMap((check) => check._tag === "Filter" ? [check] : flatten(check.checks))

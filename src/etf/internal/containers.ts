@@ -226,28 +226,31 @@ export const suspend = (thunk: () => Shape): Shape => {
   }
 }
 
-/** A shape whose values have more conditions, and a conversion that may refuse. */
-export const refine = (inner: Shape, accepts: (value: unknown) => string | undefined): Shape =>
-  make({
+/** A shape whose values meet a condition; `problem` says what is wrong with one that does not. */
+export const refine = (inner: Shape, problem: (value: unknown) => string | undefined): Shape => {
+  const check = (value: unknown): void => {
+    const found = problem(value)
+    if (found !== undefined) throw new Mismatch(found)
+  }
+  return {
     ...inner,
     toTerm: (value) => {
-      const problem = accepts(value)
-      if (problem !== undefined) throw new Mismatch(problem)
+      check(value)
       return inner.toTerm(value)
     },
     fromTerm: (term) => {
       const value = inner.fromTerm(term)
-      const problem = accepts(value)
-      if (problem !== undefined) throw new Mismatch(problem)
+      check(value)
       return value
     },
     write: (writer, value) => {
-      if (accepts(value) !== undefined) throw GiveUp
+      check(value)
       inner.write(writer, value)
     },
     read: (reader) => {
       const value = inner.read(reader)
-      if (accepts(value) !== undefined) throw GiveUp
+      check(value)
       return value
     }
-  })
+  }
+}

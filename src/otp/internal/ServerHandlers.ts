@@ -114,7 +114,8 @@ export const compile = (
         })
       }
       instance.handlers = fixed
-      return Effect.map(init(args), (state) =>
+      // Eagerly: most servers have their first state at hand, and then a start costs no further step.
+      return Effect.mapEager(init(args), (state) =>
         state instanceof Behaviour.Started || state instanceof Behaviour.Ignore
           ? state
           : new Behaviour.Started(state, undefined))

@@ -57,7 +57,14 @@ export interface ShellOptions {
 }
 
 /** The transition that says nothing: a call is answered later, the state stays. */
-export const nothing: Transition<never, never, never> = new Transition(false, undefined as never, false, undefined as never, undefined, undefined)
+export const nothing: Transition<never, never, never> = new Transition(
+  false,
+  undefined as never,
+  false,
+  undefined as never,
+  undefined,
+  undefined
+)
 
 class ShellTimer extends Behaviour.Timer {
   readonly onFire: () => void

@@ -140,14 +140,20 @@ class CallEffect {
     const call = new RemoteCall(node, address, core.name, message, this.payload, fiber)
     const from = node.pidOf(fiber)
     call.monitored(from)
-    return Effect.onInterrupt(
-      Effect.flatMap(
-        Effect.catchTag(
-          transport.send(from, address, { _tag: "Call", message, payload: this.payload, reply: call.ref }),
-          "NodeDown",
-          () => Effect.sync(() => call.failWith(new CallError.NodeDown({ node: nodeName })))
+    const sent = transport.send(from, address, { _tag: "Call", message, payload: this.payload, reply: call.ref })
+    if (sent === Effect.void) return call.exit ?? waitRemote(call, this.limitMillis)
+    // The connection is being opened, or its output buffer is full: the call limit runs meanwhile.
+    return Effect.onError(
+      Effect.raceFirst(
+        Effect.andThen(
+          Effect.catchTag(
+            sent,
+            "NodeDown",
+            () => Effect.sync(() => call.failWith(new CallError.NodeDown({ node: nodeName })))
+          ),
+          Effect.never
         ),
-        () => call.exit ?? wait(call, this.limitMillis)
+        waitRemote(call, this.limitMillis)
       ),
       () => Effect.sync(() => call.abandon())
     )
@@ -228,6 +234,16 @@ const wait = (call: CallEnvelope, limitMillis: number): Effect.Effect<unknown, u
     call.resume = resume
     call.limitMillis = limitMillis
     call.process.node.timers.arm(call, limitMillis)
+  })
+
+/** The same for a call to another node, whose caller may be interrupted: then nobody waits for the answer any more. */
+const waitRemote = (call: RemoteCall, limitMillis: number): Effect.Effect<unknown, unknown> =>
+  Effect.callback<unknown, unknown>((resume) => {
+    if (call.exit !== undefined) return resume(call.exit)
+    call.resume = resume
+    call.limitMillis = limitMillis
+    call.process.node.timers.arm(call, limitMillis)
+    return Effect.sync(() => call.abandon())
   })
 
 const foreignIndex = (process: ServerProcess, message: Message.Any): number | undefined => {

@@ -26,6 +26,8 @@ export interface SpawnOptions {
   readonly environment?: { readonly [key: string]: unknown } | undefined
   readonly link?: boolean | undefined
   readonly timeout?: Duration.Input | undefined
+  /** How long the scope it is tied to waits for it when it closes, before it is killed: 5 seconds. */
+  readonly stopWithin?: Duration.Input | undefined
   /** Gets the process before it runs, so that a start under way can be ended. */
   readonly onSpawn?: ((process: LocalProcess) => void) | undefined
 }
@@ -150,10 +152,11 @@ export const startServer = (
       node.runQueue.push({ run: () => resume(answer(result!)) })
     }
     if (limit !== undefined) node.timers.arm(limit, Duration.toMillis(Duration.fromInputUnsafe(options.timeout!)))
-    // A starter that goes away takes the half-started process with it.
+    // A starter that goes away takes the half-started process with it. One that knows how to end in the middle of its
+    // start is asked to, since it may own others by now.
     return Effect.suspend(() => {
       if (limit !== undefined) node.timers.cancel(limit)
-      process.exitSignal(node.pid, ExitReason.kill, false)
+      process.exitSignal(node.pid, behaviour.ownsExit === true ? ExitReason.shutdown : ExitReason.kill, false, true)
       return awaitEnd(process)
     })
   })
@@ -235,7 +238,8 @@ export const stopProcess = (process: LocalProcess, limit: Duration.Input): Effec
 /** Ties a process to a scope: it is stopped when the scope closes, and leaves nothing in the scope when it ends first. */
 export const tie = <E>(
   scope: Scope.Scope,
-  start: Effect.Effect<LocalProcess, E>
+  start: Effect.Effect<LocalProcess, E>,
+  stopWithin: Duration.Input = "5 seconds"
 ): Effect.Effect<void, E> => {
   const link = Scope.forkUnsafe(scope)
   return Effect.uninterruptibleMask((restore) =>
@@ -246,7 +250,7 @@ export const tie = <E>(
           // Takes the tie out of the scope; the finalizer it returns would find the process dead.
           Scope.closeUnsafe(link, Exit.void)
         })
-        return Scope.addFinalizer(link, stopProcess(process, "5 seconds"))
+        return Scope.addFinalizer(link, stopProcess(process, stopWithin))
       }
     })
   )

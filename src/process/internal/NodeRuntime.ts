@@ -180,7 +180,10 @@ export class NodeRuntime {
       const key = this.keyOfReference(address)
       return key === undefined ? undefined : this.aliases.get(key)
     }
-    return address.node === undefined || address.node === this.name ? this.names.get(address.name) : undefined
+    if (address.node !== undefined && address.node !== this.name) return undefined
+    if (address.via === undefined) return this.names.get(address.name)
+    const pid = address.via.whereis()
+    return pid === undefined ? undefined : this.resolve(pid)
   }
 
   /** Sends a value as an info to any address. Nothing happens when nobody is there. */

@@ -818,10 +818,9 @@ const START = Effect.catchCause(
   loopEffect("effect-otp/start", (process, fiber) => {
     process.fiber = fiber
     if (process.status !== STARTING) return Effect.interrupt
-    return Effect.flatMap(
-      process.behaviour.init(process, process.args) as Effect.Effect<unknown, unknown>, // services as in `interpret`
-      onStarted
-    )
+    // Services as in `interpret`.
+    const init = process.behaviour.init(process, process.args) as Effect.Effect<unknown, unknown>
+    return Exit.isExit(init) && Exit.isSuccess(init) ? process.started(init.value) : Effect.flatMap(init, onStarted)
   }),
   onCaught
 )

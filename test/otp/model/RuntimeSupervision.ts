@@ -7,10 +7,20 @@
  * model says that several workers end before their supervisor notices any, the supervisor is held between two messages
  * meanwhile, so that the same order comes about under every schedule.
  *
- * Needs `TestNode.layer`: between two faults the node comes to rest.
+ * Between two faults the node comes to rest. Who runs a case says how: see {@link Rest}.
  */
 import { Deferred, Effect, Fiber, Layer, Option, Schema, Scope } from "effect"
-import { DynamicSupervisor, ExitReason, GenServer, Message, Node, OtpError, Process, Protocol, Supervisor } from "effect-otp"
+import {
+  DynamicSupervisor,
+  ExitReason,
+  GenServer,
+  Message,
+  Node,
+  OtpError,
+  Process,
+  Protocol,
+  Supervisor
+} from "effect-otp"
 import { TestClock } from "effect/testing"
 import type { Inspection } from "../../../src/otp/internal/SupervisorCore.ts"
 import type { ServerProcess } from "../../../src/process/internal/ServerProcess.ts"
@@ -88,6 +98,25 @@ const reasonOfText = (text: string): string => {
   return failed === null ? "error" : `failed:${failed[1]}`
 }
 
+/**
+ * How a case waits. `settle` lets happen what can happen without time; `wait` lets ten milliseconds pass, for workers that
+ * have to be killed, when supervisors are still busy then.
+ */
+export interface Rest {
+  readonly settle: Effect.Effect<void>
+  readonly wait: Effect.Effect<void>
+}
+
+/** Under `TestNode.layer`. */
+export const virtualRest: Rest = { settle: TestNode.settle, wait: TestClock.adjust(10) }
+
+const turn = Effect.callback<void>((resume) => {
+  setImmediate(() => resume(Effect.void))
+})
+
+/** On a node as in production, for cases in which no time passes. */
+export const liveRest: Rest = { settle: Effect.andThen(turn, turn), wait: turn }
+
 /** What a report of a supervisor shows. */
 interface ReportFields {
   readonly context: string
@@ -95,13 +124,12 @@ interface ReportFields {
   readonly offender: { readonly id: string; readonly pid: string | undefined; readonly count?: number }
 }
 
-const limitMillis = 10
-const effectLabel = "effect "
+const waitsMax = 1000
 
 class World {
   readonly input: Case
   readonly dice: Dice
-  readonly scope: Scope.Scope
+  readonly how: Rest
   readonly entries = new Map<string, Entry>()
   readonly plans = new Map<string, Array<"error" | "ignore">>()
   /** How to end the workers that are Effects. */
@@ -111,13 +139,13 @@ class World {
   orphans: Array<string> = []
   root: Entry | undefined
   end: Reason | undefined
-  /** How long shutdown limits took, in milliseconds. */
-  waited = 0
+  /** How often it had to wait. */
+  waits = 0
 
-  constructor(input: Case, scope: Scope.Scope) {
+  constructor(input: Case, how: Rest) {
     this.input = input
+    this.how = how
     this.dice = new Dice(input.seed + 1)
-    this.scope = scope
   }
 
   say(entry: Entry | undefined, line: string): void {
@@ -134,22 +162,21 @@ class World {
         const parent = event.parent === undefined ? undefined : this.entries.get(event.parent.toString())
         const isRoot = event.name === this.input.root.id
         if (!isRoot && parent === undefined) return
+        // Workers are labelled with their kind; dynamic ones have no label, and give their name in `init`.
+        const label = /^(server|effect|layer) (.*)$/.exec(event.name)
         const entry: Entry = {
           pid: event.pid,
           parent,
-          name: event.name,
-          supervisor: isRoot || /^s\d+$/.test(event.name),
+          name: label?.[2] ?? event.name,
+          supervisor: label === null && /^s\d+$/.test(event.name),
           started: false,
           alive: true,
           orphaned: parent?.orphaned === true,
-          kind: "server"
+          kind: (label?.[1] ?? "server") as Kind
         }
         this.entries.set(key, entry)
         // To run is all that the start of an Effect is, and it runs in its turn.
-        if (event.name.startsWith(effectLabel)) {
-          entry.kind = "effect"
-          this.startedAs(entry, event.name.slice(effectLabel.length))
-        }
+        if (entry.kind === "effect") this.startedAs(entry, entry.name)
         if (isRoot) this.root = entry
         return
       }
@@ -199,10 +226,9 @@ class World {
   // --- workers ---
 
   /** What a worker does first: it starts as it was planned. */
-  readonly starts = (name: string, kind: "server" | "layer"): Effect.Effect<"ok" | "ignore", StartFailure, Process.CurrentProcess> =>
+  readonly starts = (name: string): Effect.Effect<"ok" | "ignore", StartFailure, Process.CurrentProcess> =>
     Effect.flatMap(Process.self, (pid) => {
       const entry = this.entries.get(pid.toString())!
-      entry.kind = kind
       const outcome = this.plans.get(name)?.shift()
       if (outcome === undefined) {
         this.startedAs(entry, name)
@@ -217,7 +243,7 @@ class World {
     return GenServer.make(Worker, {
       init: (name: string) =>
         Effect.map(
-          this.starts(name, "server"),
+          this.starts(name),
           (outcome) => outcome === "ignore" ? GenServer.ignore : { ending: false }
         ),
       handlers: {
@@ -271,19 +297,21 @@ class World {
             const reason = yield* Deferred.await(end)
             if (reason._tag !== "Normal") yield* Process.exitSelf(reason)
           }),
-          { restart, shutdown, significant, label: effectLabel + id }
+          { restart, shutdown, significant, label: `effect ${id}` }
         )
       case "layer":
-        return Supervisor.fromLayer(id, Layer.effectDiscard(this.starts(id, "layer")), {
+        return Supervisor.fromLayer(id, Layer.effectDiscard(this.starts(id)), {
           restart,
           shutdown,
-          significant
+          significant,
+          label: `layer ${id}`
         })
       case "server":
         return Supervisor.child(id, this.server(node), id, {
           restart,
           shutdown,
           significant,
+          label: `server ${id}`,
           trapExit: node.onShutdown !== "obey" || this.dice.chance(30)
         })
     }
@@ -368,12 +396,11 @@ class World {
 
   /** Everything that can happen happens; limits of a shutdown run out when nothing else does. */
   readonly rest: Effect.Effect<void, never, Node.Node> = Effect.gen({ self: this }, function*() {
-    yield* TestNode.settle
+    yield* this.how.settle
     while (yield* this.busy) {
-      if (this.waited > 10_000) return this.say(undefined, "the tree does not come to rest")
-      this.waited += limitMillis
-      yield* TestClock.adjust(limitMillis)
-      yield* TestNode.settle
+      if (this.waits++ > waitsMax) return this.say(undefined, "the tree does not come to rest")
+      yield* this.how.wait
+      yield* this.how.settle
     }
   })
 
@@ -382,7 +409,9 @@ class World {
       if (!entry.supervisor || !entry.alive) continue
       const info = yield* Process.info(entry.pid)
       const state = Option.getOrUndefined(info)?.state as Inspection | undefined
-      if (state === undefined || state.activity !== "idle" || state.waiting > 0 || state.phase !== "running") return true
+      if (state === undefined || state.activity !== "idle" || state.waiting > 0 || state.phase !== "running") {
+        return true
+      }
     }
     return false
   })
@@ -403,8 +432,11 @@ class World {
           ? Process.exit(entry.pid, exitReason)
           : Effect.ignore(Process.stop(entry.pid, { reason: exitReason }))
       case "server":
-        return Effect.flatMap(GenServer.fromPid(Worker, entry.pid), (ref) =>
-          ref.End({ reason: exitReason, manner: reason === "error" ? dice.pick(["stop", "throw", "die"]) : "stop" }))
+        return Effect.flatMap(
+          GenServer.fromPid(Worker, entry.pid),
+          (ref) =>
+            ref.End({ reason: exitReason, manner: reason === "error" ? dice.pick(["stop", "throw", "die"]) : "stop" })
+        )
     }
   }
 
@@ -492,14 +524,8 @@ class World {
       case "startDynamic":
         return reply(
           Effect.gen({ self: this }, function*() {
-            const { runtime } = yield* Node.Node
-            const process = runtime.resolve(pid)!
-            // The ref of a child is not at hand; by its name, with the types of a description.
-            const names = runtime.names
-            names.set("the supervisor", process)
-            const ref = yield* DynamicSupervisor.named(this.dynamic(this.nodeOf(name)), "the supervisor")
-            names.delete("the supervisor")
-            return yield* DynamicSupervisor.startChild(Option.getOrThrow(ref), fault.name)
+            const ref = DynamicSupervisor.fromPid(this.dynamic(this.nodeOf(name)), pid)
+            return yield* DynamicSupervisor.startChild(ref, fault.name)
           }).pipe(
             Effect.as("started"),
             Effect.catchIf(
@@ -533,7 +559,7 @@ class World {
       const orphans = [...this.orphans].sort()
       if (this.end !== undefined) return { fault, lines, orphans, tree: [] }
       const asking = yield* Effect.forkChild(this.tree(this.root!.pid, this.root!.name))
-      yield* TestNode.settle
+      yield* this.how.settle
       const exit = asking.pollUnsafe()
       const tree = exit?._tag === "Success" ? exit.value : ["supervisors do not answer"]
       return { fault, lines, orphans, tree }
@@ -549,8 +575,8 @@ class World {
       : Supervisor.start(this.supervisor(root), options)
     yield* Process.spawnDetached(() =>
       Effect.gen({ self: this }, function*() {
-        // Not in the scope of this process: its end is to reach the tree as an exit signal.
-        yield* Effect.provideService(start, Scope.Scope, this.scope)
+        // In a scope that nobody closes: the end of this process is to reach the tree as an exit signal.
+        yield* Effect.provideService(start, Scope.Scope, Scope.makeUnsafe())
         this.startedAs(this.root!, root.id)
         return yield* Process.exitSelf(yield* Deferred.await(this.parentEnd))
       })
@@ -558,15 +584,15 @@ class World {
   }).pipe(Effect.orDie)
 }
 
-/** How a case went on the real runtime, and how long shutdown limits made it wait. */
+/** How a case went on the real runtime, and how often it had to wait. */
 export interface RuntimeTrace extends Trace {
-  readonly waited: number
+  readonly waits: number
 }
 
 /** Runs a case on the node that is provided. */
-export const runRuntime = (input: Case): Effect.Effect<RuntimeTrace, never, Node.Node> =>
+export const runRuntime = (input: Case, how: Rest): Effect.Effect<RuntimeTrace, never, Node.Node> =>
   Effect.scoped(Effect.gen(function*() {
-    const world = new World(input, yield* Effect.scope)
+    const world = new World(input, how)
     yield* Node.trace(world.onTrace)
     const steps: Array<Step> = []
     for (const plan of input.plans) yield* world.apply(plan)
@@ -575,7 +601,5 @@ export const runRuntime = (input: Case): Effect.Effect<RuntimeTrace, never, Node
       if (world.end !== undefined) break
       steps.push(yield* world.step(showFault(fault), Effect.suspend(() => world.apply(fault))))
     }
-    const { end, waited } = world
-    yield* TestNode.settle
-    return { steps, end, waited }
+    return { steps, end: world.end, waits: world.waits }
   }))

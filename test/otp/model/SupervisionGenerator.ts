@@ -2,7 +2,7 @@
  * Random trees and faults, the same for the same seed.
  *
  * `generateCase(seed)` makes trees up to three supervisors deep with up to fifteen nodes, all strategies and options,
- * and up to fourteen faults. `shrinkCase` drops faults for as long as a case keeps failing.
+ * and up to fourteen faults. `shrinkCase` and `shrinking` drop faults for as long as a case keeps failing.
  */
 import type { Case, Fault, Node, Plan, Reason, Restart, SupervisorNode, WorkerNode } from "./SupervisionCase.ts"
 
@@ -250,15 +250,23 @@ export const generateCase = (seed: number, profile: Profile = anything): Case =>
   return { seed, root, plans, faults }
 }
 
-/** The same case with as few faults as still fail. */
-export const shrinkCase = (input: Case, fails: (smaller: Case) => boolean): Case => {
+/** Gives smaller and smaller cases and is told which of them still fail; in the end, the smallest of these. */
+export function* shrinking(input: Case): Iterator<Case, Case, boolean> {
   let current = input
   for (let size = Math.max(1, current.faults.length >> 1); size >= 1; size >>= 1) {
     for (let at = 0; at < current.faults.length;) {
       const smaller = { ...current, faults: [...current.faults.slice(0, at), ...current.faults.slice(at + size)] }
-      if (fails(smaller)) current = smaller
+      if (yield smaller) current = smaller
       else at += size
     }
   }
   return current
+}
+
+/** The same case with as few faults as still fail. */
+export const shrinkCase = (input: Case, fails: (smaller: Case) => boolean): Case => {
+  const steps = shrinking(input)
+  let next = steps.next()
+  while (next.done !== true) next = steps.next(fails(next.value))
+  return next.value
 }

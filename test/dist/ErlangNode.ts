@@ -1,0 +1,151 @@
+/**
+ * Real Erlang nodes for tests: a private EPMD on a free port, nodes that evaluate expressions, all ended with the scope.
+ */
+import { Context, Effect, Layer, Schedule } from "effect"
+import type { Scope } from "effect"
+import { type ChildProcess, spawn } from "node:child_process"
+import * as Net from "node:net"
+import { fileURLToPath } from "node:url"
+
+/** The cookie of all nodes in tests. */
+export const cookie = "a-cookie-for-tests-only-0123"
+
+/** A port that is free now. */
+export const freePort: Effect.Effect<number> = Effect.callback((resume) => {
+  const server = Net.createServer()
+  server.listen(0, "127.0.0.1", () => {
+    const { port } = server.address() as Net.AddressInfo
+    server.close(() => resume(Effect.succeed(port)))
+  })
+})
+
+const end = (child: ChildProcess): Effect.Effect<void> =>
+  Effect.callback<void>((resume) => {
+    if (child.exitCode !== null || child.signalCode !== null) return resume(Effect.void)
+    child.once("exit", () => resume(Effect.void))
+    child.kill("SIGKILL")
+  })
+
+const pause = Schedule.spaced("50 millis")
+
+const reachable = (port: number): Effect.Effect<void> =>
+  Effect.callback<void, string>((resume) => {
+    const socket = Net.connect(port, "127.0.0.1")
+    socket.once("error", () => resume(Effect.fail("not yet")))
+    socket.once("connect", () => {
+      socket.destroy()
+      resume(Effect.void)
+    })
+  }).pipe(
+    Effect.retry({ times: 100, schedule: pause }),
+    Effect.orDie
+  )
+
+/** A real EPMD on a port of its own. */
+export class ErlangEpmd extends Context.Service<ErlangEpmd, { readonly port: number; readonly kill: Effect.Effect<void> }>()(
+  "test/ErlangEpmd"
+) {
+  static readonly layer: Layer.Layer<ErlangEpmd> = Layer.effect(ErlangEpmd)(
+    Effect.suspend(() =>
+      Effect.gen(function*() {
+        const port = yield* freePort
+        const start = startEpmd(port)
+        const child = yield* start
+        return { port, kill: end(child) }
+      })
+    )
+  )
+}
+
+/** Starts the real EPMD on a port; it ends with the scope. */
+export const startEpmd = (port: number): Effect.Effect<ChildProcess, never, Scope.Scope> =>
+  Effect.tap(
+    Effect.acquireRelease(
+      Effect.sync(() => spawn("epmd", ["-port", String(port), "-address", "127.0.0.1"], { stdio: "ignore" })),
+      end
+    ),
+    () => reachable(port)
+  )
+
+/** A running Erlang node. */
+export interface ErlangNode {
+  readonly name: string
+  /** Evaluates an expression without its final dot and gives the result as Erlang prints it. */
+  readonly eval: (expression: string) => Effect.Effect<string>
+  /** Kills the operating system's process. */
+  readonly kill: Effect.Effect<void>
+  readonly signal: (signal: NodeJS.Signals) => Effect.Effect<void>
+}
+
+/** Starts an Erlang node that ends with the scope. */
+export const startErlang = (
+  name: string,
+  options: {
+    readonly epmdPort: number
+    readonly cookie?: string
+    readonly hidden?: boolean
+    readonly arguments?: ReadonlyArray<string>
+  }
+): Effect.Effect<ErlangNode, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const script = fileURLToPath(new URL("../erlang/node_loop.escript", import.meta.url))
+    const child = yield* Effect.acquireRelease(
+      Effect.sync(() =>
+        spawn("erl", [
+          "-name",
+          name,
+          "-setcookie",
+          options.cookie ?? cookie,
+          "-noshell",
+          "-kernel",
+          "inet_dist_use_interface",
+          "{127,0,0,1}",
+          "-start_epmd",
+          "false",
+          ...(options.hidden === true ? ["-hidden"] : []),
+          ...(options.arguments ?? []),
+          "-eval",
+          `file:script(${JSON.stringify(script)}, []), io:format("=> ready~n").`
+        ], { stdio: ["pipe", "pipe", "pipe"], env: { ...process.env, ERL_EPMD_PORT: String(options.epmdPort) } })
+      ),
+      end
+    )
+    const waiting: Array<(line: string) => void> = []
+    const lines: Array<string> = []
+    let rest = ""
+    child.stdout!.setEncoding("utf8")
+    child.stdout!.on("data", (text: string) => {
+      rest += text
+      for (let at = rest.indexOf("\n"); at >= 0; at = rest.indexOf("\n")) {
+        const line = rest.slice(0, at)
+        rest = rest.slice(at + 1)
+        if (!line.startsWith("=> ")) {
+          if (process.env["ERLANG_NOISE"] !== undefined) console.log(`[${name}] ${line}`)
+          continue
+        }
+        const next = waiting.shift()
+        if (next === undefined) lines.push(line.slice(3))
+        else next(line.slice(3))
+      }
+    })
+    child.stderr!.on("data", (text: Buffer) => {
+      if (process.env["ERLANG_NOISE"] !== undefined) console.error(`[${name}] ${text.toString()}`)
+    })
+    const read: Effect.Effect<string> = Effect.callback<string>((resume) => {
+      const line = lines.shift()
+      if (line !== undefined) return resume(Effect.succeed(line))
+      waiting.push((text) => resume(Effect.succeed(text)))
+    })
+    const ready = yield* read
+    if (ready !== "ready") return yield* Effect.die(new Error(`the Erlang node said ${ready}`))
+    return {
+      name,
+      eval: (expression: string) =>
+        Effect.suspend(() => {
+          child.stdin!.write(`${expression.replaceAll("\n", " ")}.\n`)
+          return read
+        }),
+      kill: end(child),
+      signal: (signal: NodeJS.Signals) => Effect.sync(() => child.kill(signal))
+    }
+  })
