@@ -3,9 +3,15 @@
  *
  * @since 0.1.0
  */
+export * as Protocol from "./cluster/Protocol.ts"
+export * as Application from "./otp/Application.ts"
 export * as DynamicSupervisor from "./otp/DynamicSupervisor.ts"
+export * as Events from "./otp/Events.ts"
 export * as GenServer from "./otp/GenServer.ts"
 export * as OtpError from "./otp/OtpError.ts"
+export * as PartitionSupervisor from "./otp/PartitionSupervisor.ts"
+export * as Pool from "./otp/Pool.ts"
+export * as Registry from "./otp/Registry.ts"
 export * as StateMachine from "./otp/StateMachine.ts"
 export * as StateUpgrade from "./otp/StateUpgrade.ts"
 export * as Supervisor from "./otp/Supervisor.ts"
@@ -19,7 +25,6 @@ export * as Message from "./process/Message.ts"
 export * as Node from "./process/Node.ts"
 export * as Process from "./process/Process.ts"
 export * as ProcessRef from "./process/ProcessRef.ts"
-export * as Protocol from "./process/Protocol.ts"
 export * as Signal from "./process/Signal.ts"
 export * as Transition from "./process/Transition.ts"
 export * as Transport from "./process/Transport.ts"

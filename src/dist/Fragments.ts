@@ -48,11 +48,17 @@ export class FragmentError {
   }
 }
 
+/** Fragments of this size are kept by themselves. */
+const largeBytes = 16_384
+
 interface Sequence<A> {
   readonly head: A
   /** The number of the next fragment; counts down to 1. */
   next: bigint
-  readonly payload: Growing
+  /** Large fragments, each by itself; small ones are collected first. */
+  readonly parts: Array<Uint8Array>
+  readonly small: Growing
+  bytes: number
 }
 
 /**
@@ -99,7 +105,7 @@ export class Fragments<A> {
     if (this.sequences.size >= this.limits.maxSequences) {
       return new FragmentError(`more than ${this.limits.maxSequences} unfinished messages`)
     }
-    const sequence: Sequence<A> = { head, next: count - 1n, payload: new Growing(payload.length) }
+    const sequence: Sequence<A> = { head, next: count - 1n, parts: [], small: new Growing(0), bytes: 0 }
     const refused = this.keep(sequence, payload)
     if (refused !== undefined) return refused
     this.sequences.set(id, sequence)
@@ -118,16 +124,38 @@ export class Fragments<A> {
     sequence.next--
     if (sequence.next > 0n) return undefined
     this.sequences.delete(id)
-    this.held -= sequence.payload.length
-    return { head: sequence.head, payload: sequence.payload.view() }
+    this.held -= sequence.bytes
+    this.collect(sequence)
+    const whole = new Uint8Array(sequence.bytes)
+    let at = 0
+    for (const part of sequence.parts) {
+      whole.set(part, at)
+      at += part.length
+    }
+    return { head: sequence.head, payload: whole }
   }
 
   private keep(sequence: Sequence<A>, payload: Uint8Array): FragmentError | undefined {
     if (this.held + payload.length > this.limits.maxBytes) {
       return new FragmentError(`more than ${this.limits.maxBytes} bytes in unfinished messages`)
     }
-    sequence.payload.append(payload)
+    if (payload.length >= largeBytes) {
+      this.collect(sequence)
+      sequence.parts.push(Uint8Array.prototype.slice.call(payload))
+    } else {
+      sequence.small.append(payload)
+      if (sequence.small.length >= largeBytes) this.collect(sequence)
+    }
+    sequence.bytes += payload.length
     this.held += payload.length
     return undefined
+  }
+
+  // Many tiny fragments must not cost more than their bytes.
+  private collect(sequence: Sequence<A>): void {
+    const { parts, small } = sequence
+    if (small.length === 0) return
+    parts.push(small.view().slice())
+    small.length = 0
   }
 }

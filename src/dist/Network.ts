@@ -68,6 +68,8 @@ export interface Link {
   start(): void
   /** Writes. True when the bytes are gone and their buffer may be used again; false when they wait in it. */
   write(bytes: Uint8Array): boolean
+  /** Writes several pieces as one, none of which is used again. */
+  writeAll(parts: ReadonlyArray<Uint8Array>): void
   /** Bytes that wait to be written. */
   readonly pending: number
   /** Ends the stream once what waits is written. */

@@ -54,6 +54,13 @@ class SocketLink implements Link {
     return this.socket.writableLength === 0
   }
 
+  writeAll(parts: ReadonlyArray<Uint8Array>): void {
+    if (this.socket.destroyed) return
+    this.socket.cork()
+    for (const part of parts) this.socket.write(part)
+    this.socket.uncork()
+  }
+
   get pending(): number {
     return this.socket.writableLength
   }

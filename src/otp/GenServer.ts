@@ -235,7 +235,7 @@ export const make: {
     options:
       & Options<Args, M, S, E, RI, RE, H, C, CI, K, T>
       // Apart from the rest, so that the type of `continue` is not settled before its callback was seen.
-      & Continues<NoInfer<C>, NoInfer<CI> | ContinueOf<NoInfer<ResultOf<H> | K | T>>>
+      & NoInfer<Continues<C, CI | ContinueOf<ResultOf<H> | K | T>>>
   ): WithState<Args, M, E, Exclude<RI | RE | ServicesOf<ResultOf<H> | K | T>, Provided>, S, H, RI>
 } = (
   protocol: Protocol.Any,

@@ -6,6 +6,7 @@
 import type * as Cause from "effect/Cause"
 import * as Schema from "effect/Schema"
 
+export { ApplicationError, ApplicationStartError, NodeStopped } from "./internal/ApplicationError.ts"
 export { InvalidSupervisorSpec, type Problem } from "./internal/SupervisorError.ts"
 
 const SupervisorStartErrorBase: Schema.Class<

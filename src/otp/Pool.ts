@@ -20,7 +20,7 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
+import type * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import type * as Context from "effect/Context"
 import type * as Schedule from "effect/Schedule"

@@ -185,6 +185,11 @@ class Table<in out K, in out V> implements Registry<K, V> {
     return Option.isNone(entries) ? [] : [...entries.value]
   }
 
+  first(key: K): LiveEntry<K, V> | undefined {
+    const entries = MutableHashMap.get(this.byKey, key)
+    return Option.isNone(entries) ? undefined : entries.value.values().next().value
+  }
+
   of(process: Behaviour.Process | undefined): ReadonlyArray<LiveEntry<K, V>> {
     const holding = process === undefined ? undefined : this.byProcess.get(process)
     return holding === undefined ? [] : [...holding.entries]
@@ -319,7 +324,16 @@ export const duplicate: <KS extends Schema.Top, VS extends Schema.Top = Schema.V
  * @category layers
  * @since 0.1.0
  */
-export const layer = <Self, K, V, Kind extends Registry<K, V>>(
+export const layer: {
+  <Self, K, V>(
+    service: Context.Key<Self, Unique<K, V>>,
+    registry: Effect.Effect<Unique<K, V>, never, Node | Scope.Scope>
+  ): Layer.Layer<Self, never, Node>
+  <Self, K, V>(
+    service: Context.Key<Self, Duplicate<K, V>>,
+    registry: Effect.Effect<Duplicate<K, V>, never, Node | Scope.Scope>
+  ): Layer.Layer<Self, never, Node>
+} = <Self, Kind>(
   service: Context.Key<Self, Kind>,
   registry: Effect.Effect<Kind, never, Node | Scope.Scope>
 ): Layer.Layer<Self, never, Node> => Layer.effect(service, registry)
@@ -433,11 +447,11 @@ export const updateValue = <K, V>(
 ): Effect.Effect<V, RegistryError, Process.CurrentProcess> =>
   Effect.flatMap(current, (process) => {
     const table = tableOf(registry)
-    const [entry] = table.at(key)
+    const entry = table.first(key)
     if (entry === undefined || entry.process !== process) {
       return Effect.fail(table.error(key, "NotRegistered", process.displayName))
     }
-    return Effect.sync(() => entry.value = update(entry.value))
+    return Effect.succeed(entry.value = update(entry.value))
   })
 
 // --- looking up ------------------------------------------------------------------------------------------------------
@@ -466,7 +480,7 @@ export const lookup: {
  * @since 0.1.0
  */
 export const whereis = <K, V>(registry: Unique<K, V>, key: NoInfer<K>): Effect.Effect<Option.Option<Pid>> =>
-  Effect.sync(() => Option.fromNullishOr(tableOf(registry).at(key)[0]?.pid))
+  Effect.sync(() => Option.fromNullishOr(tableOf(registry).first(key)?.pid))
 
 /**
  * The keys under which a process stands, in the order in which it was registered; one that it has several times appears as often.
@@ -569,6 +583,6 @@ export const ref = <Name extends string, M extends Message.Any, K, V>(
   const table = tableOf(registry)
   return named(protocol, {
     name: `${registry.name}(${Formatter.format(key)})`,
-    via: { whereis: () => table.at(key)[0]?.pid }
+    via: { whereis: () => table.first(key)?.pid }
   })
 }

@@ -3,9 +3,14 @@
  *
  * @since 0.1.0
  */
+export * as Application from "./Application.ts"
 export * as DynamicSupervisor from "./DynamicSupervisor.ts"
+export * as Events from "./Events.ts"
 export * as GenServer from "./GenServer.ts"
 export * as OtpError from "./OtpError.ts"
+export * as PartitionSupervisor from "./PartitionSupervisor.ts"
+export * as Pool from "./Pool.ts"
+export * as Registry from "./Registry.ts"
 export * as StateMachine from "./StateMachine.ts"
 export * as StateUpgrade from "./StateUpgrade.ts"
 export * as Supervisor from "./Supervisor.ts"

@@ -285,6 +285,14 @@ const settle = (process: LocalProcess, sent: Effect.Effect<void, unknown>): void
 }
 
 /**
+ * Runs a function in its turn, behind all that is due on the node now: the way to resume a fiber from where that is not allowed.
+ *
+ * @category processes
+ * @since 0.1.0
+ */
+export const defer = (node: NodeService, run: () => void): void => node.runtime.runQueue.push({ run })
+
+/**
  * Runs an effect inside the server of a ref, between two of its messages, and waits for its result (OTP's system
  * messages): at most 5 seconds unless `timeout` says otherwise. `request` is what a `CallError` calls it. Works for
  * servers of this node.

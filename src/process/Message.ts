@@ -224,6 +224,21 @@ export const toValue = (message: Any, payload: unknown): { readonly _tag: string
     : { _tag: message._tag, payload } as { readonly _tag: string }
 
 /**
+ * A copy of the message with all annotations of a context besides its own.
+ *
+ * @category annotations
+ * @since 0.1.0
+ */
+export const annotateMerge = <M extends Any>(message: M, annotations: Context.Context<never>): M =>
+  // As above.
+  make(
+    message._tag,
+    message.kind,
+    { payload: message.payloadSchema, success: message.successSchema, error: message.errorSchema },
+    Context.merge(message.annotations, annotations)
+  ) as M
+
+/**
  * Whether a value is a message.
  *
  * @category guards

@@ -9,7 +9,7 @@
  *
  * @since 0.1.0
  */
-import type * as Context from "effect/Context"
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
@@ -60,6 +60,10 @@ const Current = CurrentProcessKey as unknown as Context.Service<CurrentProcess, 
  * @since 0.1.0
  */
 export type Target = Address | { readonly address: Address }
+
+/** The node of a fiber whose type says that it has one. */
+const runtimeOf = (fiber: Fiber.Fiber<unknown, unknown>): NodeRuntime =>
+  Context.get(fiber.context as Context.Context<Node>, Node).runtime
 
 const addressOf = (target: Target): Address => "address" in target ? target.address : target
 
@@ -311,17 +315,16 @@ export const setNodeEnv = (key: string, value: unknown): Effect.Effect<void, nev
  * @since 0.1.0
  */
 export const send = (to: Target, value: unknown): Effect.Effect<void, never, Node> =>
-  Effect.flatMap(
-    Node,
-    ({ runtime }) =>
-      Effect.withFiber((fiber) =>
-        Effect.catch(runtime.sendFrom(fiber, addressOf(to), value), () =>
-          Effect.sync(() => {
-            const process = runtime.resolve(addressOf(to))
-            if (process !== undefined) process.countDropped()
-          }))
-      )
-  )
+  Effect.withFiber((fiber) => {
+    const runtime = runtimeOf(fiber)
+    const address = addressOf(to)
+    const sent = runtime.sendFrom(fiber, address, value)
+    return sent === Effect.void ? Effect.void : Effect.catch(sent, () =>
+      Effect.sync(() => {
+        const process = runtime.resolve(address)
+        if (process !== undefined) process.countDropped()
+      }))
+  })
 
 /**
  * Sends a value to an address and fails when it was not put into the mailbox: there is no such process, its mailbox is
@@ -361,7 +364,8 @@ export interface Timer {
   readonly remaining: Effect.Effect<Option.Option<Duration.Duration>>
 }
 
-class SendTimer extends TimerBase {
+/** The timer is the handle that its maker gets: an armed timer is one object. */
+class SendTimer extends TimerBase implements Timer {
   readonly node: NodeRuntime
   readonly to: Address
   readonly value: unknown
@@ -373,12 +377,27 @@ class SendTimer extends TimerBase {
     this.value = value
   }
 
+  get remaining(): Effect.Effect<Option.Option<Duration.Duration>> {
+    return Effect.sync(() => this.left())
+  }
+
+  get cancel(): Effect.Effect<Option.Option<Duration.Duration>> {
+    return Effect.sync(() => {
+      const left = this.left()
+      this.node.timers.cancel(this)
+      return left
+    })
+  }
+
+  private left(): Option.Option<Duration.Duration> {
+    return Option.map(Option.fromUndefinedOr(this.node.timers.remaining(this)), Duration.millis)
+  }
+
   fire(): void {
     const { node, to, value } = this
     const process = node.resolve(to)
-    Effect.runForkWith(node.context)(
-      Effect.ignore(process === undefined ? node.sendFrom(undefined, to, value) : process.deliverValue(value, undefined))
-    )
+    const sent = process === undefined ? node.sendFrom(undefined, to, value) : process.deliverValue(value, undefined)
+    if (sent !== Effect.void) Effect.runForkWith(node.context)(Effect.ignore(sent))
   }
 }
 
@@ -393,19 +412,10 @@ export const sendAfter = (
   value: unknown,
   delay: Duration.Input
 ): Effect.Effect<Timer, never, Node> =>
-  Effect.map(Node, ({ runtime }) => {
-    const timer = new SendTimer(runtime, addressOf(to), value)
-    runtime.timers.arm(timer, Duration.toMillis(Duration.fromInputUnsafe(delay)))
-    const remaining = Effect.sync(() =>
-      Option.map(Option.fromUndefinedOr(runtime.timers.remaining(timer)), Duration.millis)
-    )
-    return {
-      remaining,
-      cancel: Effect.map(remaining, (left) => {
-        runtime.timers.cancel(timer)
-        return left
-      })
-    }
+  Effect.withFiber((fiber) => {
+    const timer = new SendTimer(runtimeOf(fiber), addressOf(to), value)
+    timer.node.timers.arm(timer, Duration.toMillis(Duration.fromInputUnsafe(delay)))
+    return Effect.succeed(timer)
   })
 
 // --- receiving -------------------------------------------------------------------------------------------------------

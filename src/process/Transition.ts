@@ -100,7 +100,7 @@ export const next: <S, C = never>(state: S, next?: Next<C>) => Transition<never,
  * @since 0.1.0
  */
 export const stop = <S = never>(
-  ...args: readonly [reason?: ExitReason] | readonly [reason: ExitReason, state: S]
+  ...args: readonly [reason?: ExitReason | undefined] | readonly [reason: ExitReason | undefined, state: S]
 ): Transition<never, S, never> =>
   new Transition(false, undefined as never, args.length > 1, args[1] as S, args[0] ?? normal, undefined)
 
@@ -113,5 +113,5 @@ export const stop = <S = never>(
  */
 export const replyAndStop = <A, S = never>(
   value: A,
-  ...args: readonly [reason?: ExitReason] | readonly [reason: ExitReason, state: S]
+  ...args: readonly [reason?: ExitReason | undefined] | readonly [reason: ExitReason | undefined, state: S]
 ): Transition<A, S, never> => new Transition(true, value, args.length > 1, args[1] as S, args[0] ?? normal, undefined)

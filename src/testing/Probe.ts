@@ -19,6 +19,7 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import * as Schema from "effect/Schema"
+import * as SchemaAST from "effect/SchemaAST"
 import type * as Scope from "effect/Scope"
 import { type Address, format as formatAddress } from "../process/Address.ts"
 import type { StartError } from "../process/CallError.ts"
@@ -26,7 +27,7 @@ import * as ExitReason from "../process/ExitReason.ts"
 import type { From } from "../process/Handler.ts"
 import type { MailboxOptions } from "../process/Mailbox.ts"
 import type * as Message from "../process/Message.ts"
-import type { Node } from "../process/Node.ts"
+import { Node } from "../process/Node.ts"
 import * as Process from "../process/Process.ts"
 import { fromPid, type ProcessRef } from "../process/ProcessRef.ts"
 import * as Protocol from "../process/Protocol.ts"
@@ -385,7 +386,7 @@ export const make: {
     const options = Protocol.isProtocol(first) ? second : first
     const ready = yield* Deferred.make<Omit<Inside, "ending">>()
     const ending = yield* Deferred.make<ExitReason.ExitReason>()
-    const pid = yield* Process.spawn(
+    const pid = yield* Process.spawnDetached(
       (mailbox) =>
         Effect.flatMap(Effect.context<Process.CurrentProcess | Scope.Scope>(), (context) =>
           Effect.andThen(
@@ -399,6 +400,14 @@ export const make: {
             Effect.flatMap(Deferred.await(ending), Process.exitSelf)
           )),
       { label: `probe ${protocol.protocolName}`, ...options, trapExit: options?.trapExit ?? true }
+    )
+    // A probe that traps exits would not end by the `shutdown` of its owner.
+    const node = yield* Node
+    yield* Effect.addFinalizer(() =>
+      Effect.andThen(
+        Deferred.succeed(ending, ExitReason.shutdown),
+        Effect.provideService(Process.awaitExit(pid), Node, node)
+      )
     )
     const ref = yield* fromPid(protocol as Protocol.Protocol<string, never>, pid)
     const inside = { ...yield* Deferred.await(ready), ending }
@@ -431,10 +440,11 @@ const receivedOf = (
   if (message === undefined) return { value }
   if (message.kind === "Call") return { why: `${tag} is a call, and this was sent as an ordinary message` }
   const { _tag, ...fields } = value as { readonly _tag: string; readonly payload?: unknown }
+  const inner: unknown = fields.payload
+  if (SchemaAST.isVoid(message.payloadSchema.ast)) return { value: { _tag: tag, payload: undefined } }
   const isPayload = Schema.is(message.payloadSchema)
-  for (const payload of [fields, fields.payload, undefined]) {
-    if (isPayload(payload)) return { value: { _tag: tag, payload } }
-  }
+  if (isPayload(fields)) return { value: { _tag: tag, payload: fields } }
+  if (isPayload(inner)) return { value: { _tag: tag, payload: inner } }
   return { why: `this is no payload of ${tag}` }
 }
 

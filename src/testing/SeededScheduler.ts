@@ -14,6 +14,7 @@
  *
  * @since 0.1.0
  */
+import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as Scheduler from "effect/Scheduler"
 
@@ -91,7 +92,9 @@ export class SeededScheduler implements Scheduler.Scheduler {
   /** Tasks that were run so far. */
   ran = 0
   private readonly draw: () => number
-  private readonly yieldRate: number
+  private readonly rate: number
+  /** The rate in force: none until {@link begin}. */
+  private yieldRate = 0
   private readonly host: Scheduler.SchedulerDispatcher = new Scheduler.MixedScheduler("async").makeDispatcher()
   private ready: Array<Lane> = []
   private head = 0
@@ -104,8 +107,19 @@ export class SeededScheduler implements Scheduler.Scheduler {
     this.permutes = seed !== undefined
     this.draw = chance(seed ?? 0)
     this.maxInlineDepth = seed === undefined ? undefined : this.draw() < 0.5 ? 0 : 16
-    this.yieldRate = seed === undefined ? 0 : yieldRates[Math.floor(this.draw() * yieldRates.length)]!
+    this.rate = seed === undefined ? 0 : yieldRates[Math.floor(this.draw() * yieldRates.length)]!
   }
+
+  /**
+   * An effect after which fibers may be made to yield, and after which nothing depends on what the fiber did before: how
+   * Effect cuts the work of a fiber into operations depends on how many came before them.
+   */
+  readonly begin: Effect.Effect<void> = Effect.callback<void>((resume) => {
+    this.makeDispatcher().scheduleTask(() => {
+      this.yieldRate = this.rate
+      resume(Effect.void)
+    }, 0)
+  })
 
   shouldYield(fiber: Fiber.Fiber<unknown, unknown>): boolean {
     if (fiber.currentOpCount >= fiber.cache.maxOpsBeforeYield) return true

@@ -61,7 +61,8 @@ export const layer = (options?: Options): Layer.Layer<Node.Node> =>
  * @category layers
  * @since 0.1.0
  */
-export const services = (seed?: number): Layer.Layer<never> => Layer.effectContext(make(seed))
+export const services = (seed?: number): Layer.Layer<never> => 
+  Layer.effectContext(Effect.tap(make(seed), (context) => Context.get(context, TestControls)!.begin))
 
 /**
  * Seeds for `it.effect.each`: as many as asked for, from 1 on. The number that stands in the title of a failing test

@@ -138,13 +138,19 @@ export const startErlang = (
     })
     const ready = yield* read
     if (ready !== "ready") return yield* Effect.die(new Error(`the Erlang node said ${ready}`))
+    const evaluate = (expression: string): Effect.Effect<string> =>
+      Effect.suspend(() => {
+        child.stdin!.write(`${expression.replaceAll("\n", " ")}.\n`)
+        return read
+      })
+    const source = fileURLToPath(new URL("../erlang/dist_server", import.meta.url))
+    const loaded = yield* evaluate(
+      `begin {ok, M, B} = compile:file(${JSON.stringify(source)}, [binary]), code:load_binary(M, "", B) end`
+    )
+    if (!loaded.startsWith("{module,")) return yield* Effect.die(new Error(`dist_server did not load: ${loaded}`))
     return {
       name,
-      eval: (expression: string) =>
-        Effect.suspend(() => {
-          child.stdin!.write(`${expression.replaceAll("\n", " ")}.\n`)
-          return read
-        }),
+      eval: evaluate,
       kill: end(child),
       signal: (signal: NodeJS.Signals) => Effect.sync(() => child.kill(signal))
     }

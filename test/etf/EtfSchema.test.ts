@@ -103,6 +103,7 @@ const mapping = [
   test(Ping, new Ping({ n: 1 }), "{ping,1}"),
   test(Schema.Array(Schema.Int), [1, 2, 300], "[1,2,300]"),
   test(Schema.Array(Schema.Int), [104, 105], "\"hi\""),
+  test(Schema.Array(Schema.Union([Schema.Int, Schema.Tuple([])])), [1, [], 2], "[1,{},2]"),
   test(Schema.Array(Schema.String), [], "[]"),
   test(Schema.NonEmptyArray(Schema.Int), [1], "[1]"),
   test(Schema.Tuple([Schema.Int, Schema.String]), [1, "a"], "{1,<<\"a\">>}"),
@@ -256,6 +257,16 @@ describe("what is refused", () => {
       assert.isTrue(Result.isFailure(Etf.compile(schema).encode(value)))
       assert.strictEqual(Schema.encodeUnknownExit(Etf.toCodecTerm(schema))(value)._tag, "Failure")
       assert.strictEqual(Schema.encodeUnknownExit(Etf.toCodec(schema))(value)._tag, "Failure")
+    }
+  })
+
+  it("a key that is there twice, known or not", () => {
+    const compiled = Etf.compile(Schema.Struct({ a: Schema.optionalKey(Schema.Int) }))
+    for (const name of ["a", "b"]) {
+      const bytes = Encoder.make().encodeUnsafe(
+        new ErlMap.ErlMap([Atom.make(name), 1, Atom.make("c"), 1, Atom.make(name), 2])
+      )
+      assert.include(Result.getOrThrow(Result.flip(compiled.decode(bytes))).message, "DuplicateKey")
     }
   })
 

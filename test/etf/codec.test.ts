@@ -294,15 +294,33 @@ describe("what is refused", () => {
   })
 
   it("duplicates are found however the atoms are written and whatever the table forgets", () => {
-    // A table of 16 slots forgets all the time.
+    // A table of 16 slots forgets all the time; atoms the program does not know have no identity beyond it.
     const small = Decoder.make({ atomTableSize: 1 })
-    const names = Array.from({ length: 100 }, (_, i) => Atom.make(`k${i}`))
+    const names = Array.from({ length: 100 }, (_, i) => new Atom.Atom(`forgotten_${i}`))
     const map = (atoms: ReadonlyArray<Atom.Atom>): Uint8Array =>
       encoder.encodeUnsafe(new ErlMap.ErlMap(atoms.flatMap((atom) => [atom, 1])))
     assert.isTrue(Result.isSuccess(small.decode(map(names))))
-    for (let i = 0; i < 100; i++) assert.isTrue(Result.isFailure(small.decode(map([...names, names[i]!]))), `k${i}`)
-    // The same atom in Latin-1 and in UTF-8.
+    for (let i = 0; i < 100; i++) {
+      assert.isTrue(Result.isFailure(small.decode(map([...names, names[i]!]))), `forgotten_${i}`)
+    }
+    // The same atom in Latin-1 and in UTF-8, and from the cache of a packet and in full.
     assert.strictEqual(fail("83 74 00000002 64 0001 e4 61 01 77 02 c3a4 61 01").reason, "DuplicateKey")
+    const packet = bytes("74 00000002 52 00 61 01 77 09 756e6b6e6f776e5f61 61 01")
+    const fresh = Decoder.make()
+    fresh.open(packet, 0, packet.length, [new Atom.Atom("unknown_a")])
+    assert.throws(() => fresh.readUnsafe(), EtfDecodeError)
+  })
+
+  it("an atom in UTF-8 is not mistaken for one in Latin-1 with the same bytes", () => {
+    assert.strictEqual((decoder.decodeUnsafe(bytes("83 77 02 c3a4")) as Atom.Atom).name, "ä")
+    assert.strictEqual((decoder.decodeUnsafe(bytes("83 64 0002 c3a4")) as Atom.Atom).name, "Ã¤")
+    assert.strictEqual((decoder.decodeUnsafe(bytes("83 77 02 c3a4")) as Atom.Atom).name, "ä")
+  })
+
+  it("a small integer with leading zeros is a number all the same", () => {
+    assert.strictEqual(decoder.decodeUnsafe(bytes(`83 6e 0c 00 05 ${"00".repeat(11)}`)), 5)
+    assert.strictEqual(decoder.decodeUnsafe(bytes(`83 6f 0000000c 01 05 ${"00".repeat(11)}`)), -5)
+    assert.strictEqual(Object.is(decoder.decodeUnsafe(bytes("83 6e 01 01 00")), 0), true)
   })
 
   it("values that are no terms, with the path", () => {

@@ -194,7 +194,7 @@ describe("hostile bytes", () => {
     ], [106]]
   ]
 
-  it.each(nests)("2 000 000 levels of %s: a value or an error within a second", (_, unit, end) => {
+  it.each(nests)("2 000 000 levels of %s: a value or an error, within 4 s on a busy machine", (_, unit, end) => {
     for (const bytes of [repeat(unit, 2_000_000, end), repeat(unit, 2_000_000, [])]) {
       const [result, millis] = timed(() => isolated(bytes))
       if (Result.isFailure(result)) assert.include(["Limit", "Truncated", "InvalidFun"], result.failure.reason)

@@ -5,7 +5,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Context, Deferred, Effect, Exit, Fiber, Layer, Option, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import { CallError, ExitReason, GenServer, type Handler, Message, Node, Process, Protocol, Transition } from "effect-otp"
-import { onNode } from "./Seeds.ts"
+import { onNode } from "./OnNode.ts"
 
 class Overflow extends Schema.TaggedError<Overflow>()("Overflow", { max: Schema.Int }) {}
 

@@ -5,8 +5,9 @@ import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import { CallError, ExitReason, GenServer, Message, Node, Process, type ProcessRef, Protocol } from "effect-otp"
-import * as TestNode from "../../src/testing/TestNode.ts"
-import { endOf, onNode, seeded } from "./Seeds.ts"
+import { TestNode } from "effect-otp/testing"
+import { everySeed } from "../testing/EverySeed.ts"
+import { endOf, onNode } from "./OnNode.ts"
 
 class NotFound extends Schema.TaggedError<NotFound>()("NotFound", { key: Schema.String }) {}
 
@@ -78,13 +79,16 @@ describe("a call fails", () => {
       ["is shut down", (ref: Ref) => Process.exit(ref), ExitReason.shutdown]
     ] as const
   ) {
-    seeded(`[S12] with the server's reason when it ${what}: the call that is handled and those that wait`, () =>
+    everySeed(`[S12] with the server's reason when it ${what}: the call that is handled and those that wait`, () =>
       Effect.gen(function*() {
         const store = yield* GenServer.startDetached(StoreServer)
-        const calls = yield* Effect.forEach(
-          [store.Run({ effect: Effect.never }), store.Size(), store.Get({ key: "k" })],
-          (call) => Effect.forkChild(reasonOf(call))
-        )
+        const first = yield* Effect.forkChild(reasonOf(store.Run({ effect: Effect.never })))
+        yield* TestNode.settle
+        const calls = [
+          first,
+          yield* Effect.forkChild(reasonOf(store.Size())),
+          yield* Effect.forkChild(reasonOf(store.Get({ key: "k" })))
+        ]
         yield* TestNode.settle
         yield* end(store)
         for (const call of calls) {
@@ -93,20 +97,23 @@ describe("a call fails", () => {
       }))
   }
 
-  seeded("[S12] with the server's reason when a handler crashes", () =>
+  everySeed("[S12] with the server's reason when a handler crashes", () =>
     Effect.gen(function*() {
       const store = yield* GenServer.startDetached(StoreServer)
-      const waiting = yield* Effect.forkChild(
-        Effect.all([
-          Effect.flip(store.Run({ effect: Effect.andThen(Effect.yieldNow, Effect.die("broken")) })),
-          Effect.flip(store.Size())
-        ], { concurrency: 2 })
+      const gate = yield* Deferred.make<void>()
+      const handled = yield* Effect.forkChild(
+        Effect.flip(store.Run({ effect: Effect.andThen(Deferred.await(gate), Effect.die("broken")) }))
       )
-      const [first, second] = yield* Fiber.join(waiting)
+      yield* TestNode.settle
+      const queued = yield* Effect.forkChild(Effect.flip(store.Size()))
+      yield* TestNode.settle
+      yield* Deferred.succeed(gate, undefined)
+      const first = yield* Fiber.join(handled)
+      const second = yield* Fiber.join(queued)
       assert.include(first.message, "Store.Run")
       assert.include(first.message, "broken")
       assert.strictEqual(first.reason._tag, "ProcessExit")
-      assert.include(["ProcessExit", "NoProcess"], second.reason._tag)
+      assert.deepStrictEqual(second.reason, first.reason)
     }))
 
   onNode("[S12] with CallTimeout after 5 seconds, or the time that the call says", () =>

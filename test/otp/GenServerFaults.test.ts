@@ -8,8 +8,9 @@ import { TestClock } from "effect/testing"
 import { ExitReason, GenServer, Message, Node, Process, Protocol, Signal } from "effect-otp"
 import * as Atom from "../../src/term/Atom.ts"
 import * as Tuple from "../../src/term/Tuple.ts"
-import * as TestNode from "../../src/testing/TestNode.ts"
-import { endOf, onNode, seeded } from "./Seeds.ts"
+import { TestNode } from "effect-otp/testing"
+import { everySeed } from "../testing/EverySeed.ts"
+import { endOf, onNode } from "./OnNode.ts"
 
 class Bench extends Protocol.make(
   "Bench",
@@ -86,7 +87,7 @@ const faults: ReadonlyArray<readonly [what: string, handler: () => unknown, reas
 
 describe("a handler that goes wrong", () => {
   for (const [what, handler, reason] of faults) {
-    seeded(`and ${what} ends its process with that reason, and only that`, () =>
+    everySeed(`and ${what} ends its process with that reason, and only that`, () =>
       Effect.gen(function*() {
         const neighbour = yield* GenServer.start(BenchServer)
         const bench = yield* GenServer.startDetached(BenchServer)
@@ -97,7 +98,7 @@ describe("a handler that goes wrong", () => {
         assert.strictEqual(yield* neighbour.Count(), 0)
       }))
 
-    seeded(`in a call and ${what} gives the caller the reason as a typed error`, () =>
+    everySeed(`in a call and ${what} gives the caller the reason as a typed error`, () =>
       Effect.gen(function*() {
         const bench = yield* GenServer.startDetached(BenchServer)
         const error = yield* Effect.flip(bench.Run({ effect: Effect.suspend(() => handler() as Effect.Effect<never>) }))
@@ -149,18 +150,20 @@ describe("a handler that goes wrong", () => {
       yield* GenServer.start(BenchServer, undefined, { name: "bench" })
     }))
 
-  seeded("takes what it had started with it", () =>
+  everySeed("takes what it had started with it: that is over when the end is seen", () =>
     Effect.gen(function*() {
       const bench = yield* GenServer.startDetached(BenchServer)
       const end = yield* endOf(bench)
       let interrupted = 0
-      const background = Effect.onInterrupt(Effect.never, () => Effect.sync(() => interrupted++))
+      const background = Effect.onInterrupt(
+        Effect.never,
+        () => Effect.andThen(Effect.yieldNow, Effect.sync(() => interrupted++))
+      )
       yield* bench.Do({ handler: () => Effect.forkChild(background, { startImmediately: true }) })
       yield* bench.Do({ handler: () => Effect.forkScoped(background, { startImmediately: true }) })
       yield* TestNode.settle
       yield* bench.Do({ handler: () => Effect.die("broken") })
       yield* Fiber.join(end)
-      yield* TestNode.settle
       assert.strictEqual(interrupted, 2)
     }))
 })
@@ -172,7 +175,7 @@ describe("a finalizer that goes wrong", () => {
       handlers: BenchServer.handlers
     })
 
-  seeded("is the reason of a process that would have ended well", () =>
+  everySeed("is the reason of a process that would have ended well", () =>
     Effect.gen(function*() {
       const bench = yield* GenServer.startDetached(withFinalizer(Effect.die("in a finalizer")), undefined, { name: "b" })
       const end = yield* endOf(bench)
@@ -181,7 +184,7 @@ describe("a finalizer that goes wrong", () => {
       assert.deepStrictEqual(yield* Process.registered, [])
     }))
 
-  seeded("does not hide the crash before it", () =>
+  everySeed("does not hide the crash before it", () =>
     Effect.gen(function*() {
       const bench = yield* GenServer.startDetached(withFinalizer(Effect.die("in a finalizer")))
       const end = yield* endOf(bench)
@@ -189,7 +192,7 @@ describe("a finalizer that goes wrong", () => {
       assert.include(ExitReason.format(yield* Fiber.join(end)), "first")
     }))
 
-  seeded("has the others run all the same", () =>
+  everySeed("has the others run all the same", () =>
     Effect.gen(function*() {
       let released = 0
       const server = GenServer.make(Bench, {

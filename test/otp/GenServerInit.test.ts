@@ -5,7 +5,8 @@ import { assert, describe } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Option, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import { CallError, ExitReason, GenServer, Message, Node, Process, Protocol, Signal } from "effect-otp"
-import { onNode, seeded } from "./Seeds.ts"
+import { everySeed } from "../testing/EverySeed.ts"
+import { onNode } from "./OnNode.ts"
 
 class NoLicence extends Schema.TaggedError<NoLicence>()("NoLicence", { key: Schema.String }) {}
 
@@ -219,7 +220,7 @@ describe("init", () => {
       assert.strictEqual(runs, 1)
     }))
 
-  seeded("[S14] of many who want one name at once runs once, and the others learn who has it", () =>
+  everySeed("[S14] of many who want one name at once runs once, and the others learn who has it", () =>
     Effect.gen(function*() {
       let runs = 0
       const starts = yield* Effect.all(

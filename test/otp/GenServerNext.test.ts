@@ -5,8 +5,9 @@ import { assert, describe } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import { ExitReason, GenServer, Message, Process, type ProcessRef, Protocol, type Transition } from "effect-otp"
-import * as TestNode from "../../src/testing/TestNode.ts"
-import { onNode, seeded } from "./Seeds.ts"
+import { TestNode } from "effect-otp/testing"
+import { everySeed } from "../testing/EverySeed.ts"
+import { onNode } from "./OnNode.ts"
 
 /** What a test has the server do; it notes everything that happens. */
 class Script extends Protocol.make(
@@ -54,7 +55,7 @@ const makeScript = (log: Array<string>) =>
 const Quiet = makeScript([])
 
 describe("a continuation", () => {
-  seeded("[S13] runs before every queued message, and after the reply was sent", () =>
+  everySeed("[S13] runs before every queued message, and after the reply was sent", () =>
     Effect.gen(function*() {
       const log: Array<string> = []
       const script = yield* GenServer.start(makeScript(log))
@@ -173,7 +174,7 @@ describe("an idle timeout", () => {
       }))
   }
 
-  seeded("[S13] of zero lets the messages that wait go first, and is cancelled by the first of them", () =>
+  everySeed("[S13] of zero lets the messages that wait go first, and is cancelled by the first of them", () =>
     Effect.gen(function*() {
       const script = yield* GenServer.start(Quiet)
       const gate = yield* Deferred.make<void>()

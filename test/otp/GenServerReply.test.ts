@@ -5,7 +5,8 @@ import { assert, describe } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import { ExitReason, GenServer, type Handler, Message, Node, Process, Protocol } from "effect-otp"
-import { endOf, onNode, seeded } from "./Seeds.ts"
+import { everySeed } from "../testing/EverySeed.ts"
+import { endOf, onNode } from "./OnNode.ts"
 
 class Refused extends Schema.TaggedError<Refused>()("Refused", { why: Schema.String }) {}
 
@@ -34,7 +35,7 @@ const DeskServer = GenServer.make(Desk, {
 })
 
 describe("a reply", () => {
-  seeded("can come later, from another message; the server goes on meanwhile", () =>
+  everySeed("can come later, from another message; the server goes on meanwhile", () =>
     Effect.gen(function*() {
       const desk = yield* GenServer.start(DeskServer)
       const first = yield* Effect.forkChild(desk.Ask({ question: "1" }), { startImmediately: true })
@@ -153,7 +154,7 @@ describe("a cancellable handler", () => {
   const interrupted = (events: Array<string>, first: Effect.Effect<unknown> = Effect.void) =>
     Effect.onInterrupt(Effect.andThen(first, Effect.never), () => Effect.sync(() => events.push("interrupted")))
 
-  seeded("is interrupted when its caller is: the state stays and the server goes on", () =>
+  everySeed("is interrupted when its caller is: the state stays and the server goes on", () =>
     Effect.gen(function*() {
       const events: Array<string> = []
       const started = yield* Deferred.make<void>()

@@ -5,8 +5,9 @@ import { assert, describe } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Queue, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import { ExitReason, GenServer, Message, Process, type ProcessRef, Protocol, Signal, type Transition } from "effect-otp"
-import * as TestNode from "../../src/testing/TestNode.ts"
-import { endOf, onNode, seeded } from "./Seeds.ts"
+import { TestNode } from "effect-otp/testing"
+import { everySeed } from "../testing/EverySeed.ts"
+import { endOf, onNode } from "./OnNode.ts"
 
 class Broken extends Schema.TaggedError<Broken>()("Broken", {}) {}
 
@@ -89,7 +90,7 @@ const endings: ReadonlyArray<
 
 describe("terminate", () => {
   for (const [what, trapExit, end, reason, terminate] of endings) {
-    seeded(`[S10] ${terminate ? "runs" : "does not run"} after ${what}`, () =>
+    everySeed(`[S10] ${terminate ? "runs" : "does not run"} after ${what}`, () =>
       Effect.gen(function*() {
         const log: Array<string> = []
         const stage = yield* GenServer.startDetached(makeStage(log), undefined, { trapExit })
@@ -113,7 +114,7 @@ describe("terminate", () => {
       [false, bad, ["released"]]
     ] as const
   ) {
-    seeded(
+    everySeed(
       `[S10] ${trapExit ? "runs" : "does not run"} when the parent ends with ${ExitReason.format(reason)} and exits are ${
         trapExit ? "" : "not "
       }trapped`,
@@ -136,7 +137,7 @@ describe("terminate", () => {
     )
   }
 
-  seeded("[S10] does not run for an exit signal of another process while exits are trapped: that is a message", () =>
+  everySeed("[S10] does not run for an exit signal of another process while exits are trapped: that is a message", () =>
     Effect.gen(function*() {
       const log: Array<string> = []
       const stage = yield* GenServer.startDetached(makeStage(log), undefined, { trapExit: true })
@@ -158,7 +159,7 @@ describe("terminate", () => {
     }))
 
   for (const how of ["dies", "throws", "fails"] as const) {
-    seeded(`[S10] that ${how} replaces the reason`, () =>
+    everySeed(`[S10] that ${how} replaces the reason`, () =>
       Effect.gen(function*() {
         const server = GenServer.make(Stage, {
           init: () => Effect.succeed("start"),
@@ -249,7 +250,7 @@ describe("terminate", () => {
 })
 
 describe("replyAndStop", () => {
-  seeded("[S11] terminates first, then replies, then is DOWN; the caller never sees an exit", () =>
+  everySeed("[S11] terminates first, then replies, then is DOWN; the caller never sees an exit", () =>
     Effect.gen(function*() {
       const log: Array<string> = []
       const stage = yield* GenServer.startDetached(makeStage(log), undefined, { name: "stage" })
@@ -263,7 +264,7 @@ describe("replyAndStop", () => {
       assert.deepStrictEqual(log, ["terminate normal last", "released", "bye", "down normal"])
     }))
 
-  seeded("[S11] has freed the name when the caller has the reply", () =>
+  everySeed("[S11] has freed the name when the caller has the reply", () =>
     Effect.gen(function*() {
       for (let i = 0; i < 3; i++) {
         const stage = yield* GenServer.startDetached(makeStage([]), undefined, { name: "stage" })
@@ -271,7 +272,7 @@ describe("replyAndStop", () => {
       }
     }))
 
-  seeded("[S11] of a linked caller that traps exits is the reply, then the exit message", () =>
+  everySeed("[S11] of a linked caller that traps exits is the reply, then the exit message", () =>
     Effect.gen(function*() {
       const order = yield* Process.run(Effect.gen(function*() {
         yield* Process.trapExit(true)
@@ -364,15 +365,15 @@ describe("exit(normal)", () => {
   const obeyed = [["terminate normal start", "released"], ["normal"]]
   for (
     const [trapExit, from, what, outcome] of [
-      [false, "other", "is ignored", ignored],
-      [false, "parent", "is ignored", ignored],
-      [false, "self", "ends the process", ended],
-      [true, "other", "is a message", message],
-      [true, "parent", "is obeyed", obeyed],
-      [true, "self", "is a message", message]
+      [false, "other", "another process, not trapping, is ignored", ignored],
+      [false, "parent", "the parent, not trapping, is ignored", ignored],
+      [false, "self", "itself, not trapping, ends the process", ended],
+      [true, "other", "another process, trapping, is a message", message],
+      [true, "parent", "the parent, trapping, is obeyed", obeyed],
+      [true, "self", "itself, trapping, is a message", message]
     ] as const
   ) {
-    seeded(`[S15] from ${from === "self" ? "itself" : `the ${from}`}, ${trapExit ? "" : "not "}trapping, ${what}`, () =>
+    everySeed(`[S15] from ${what}`, () =>
       Effect.map(outcomes(trapExit, from), (actual) => assert.deepStrictEqual(actual, outcome as never)))
   }
 })

@@ -16,8 +16,9 @@ import {
   Signal,
   StateUpgrade
 } from "effect-otp"
-import * as TestNode from "../../src/testing/TestNode.ts"
-import { endOf, onNode, seeded } from "./Seeds.ts"
+import { TestNode } from "effect-otp/testing"
+import { everySeed } from "../testing/EverySeed.ts"
+import { endOf, onNode } from "./OnNode.ts"
 
 class Counter extends Protocol.make(
   "Counter",
@@ -77,7 +78,7 @@ describe("getState", () => {
       assert.strictEqual(yield* GenServer.getState(second), "5 after 1")
     }))
 
-  seeded("stands behind what was sent before", () =>
+  everySeed("stands behind what was sent before", () =>
     Effect.gen(function*() {
       const gate = yield* Deferred.make<void>()
       const counter = yield* GenServer.start(First, 1, { name: "counter" })
@@ -229,7 +230,7 @@ describe("a snapshot", () => {
 })
 
 describe("changeCode", () => {
-  seeded("goes on with the new handlers and the upgraded state; pid, name and links stay", () =>
+  everySeed("goes on with the new handlers and the upgraded state; pid, name and links stay", () =>
     Effect.gen(function*() {
       const first = yield* GenServer.start(First, 1, { name: "counter" })
       const watcher = yield* Process.spawnDetached(() =>
@@ -253,7 +254,7 @@ describe("changeCode", () => {
       assert.strictEqual(info.state, "4 after 1")
     }))
 
-  seeded("comes between two messages: what waits is handled by the new server, in order", () =>
+  everySeed("comes between two messages: what waits is handled by the new server, in order", () =>
     Effect.gen(function*() {
       const gate = yield* Deferred.make<void>()
       const counter = yield* GenServer.start(First, 1)
@@ -270,7 +271,7 @@ describe("changeCode", () => {
       assert.deepStrictEqual([yield* Fiber.join(before), yield* Fiber.join(after)], [2, 4])
     }))
 
-  seeded("finds waiting messages again in a protocol that orders them otherwise", () =>
+  everySeed("finds waiting messages again in a protocol that orders them otherwise", () =>
     Effect.gen(function*() {
       const gate = yield* Deferred.make<void>()
       const WideServer = GenServer.make(Wide, {
@@ -293,6 +294,7 @@ describe("changeCode", () => {
       yield* Deferred.succeed(gate, undefined)
       const wide = yield* Fiber.join(change)
       yield* Fiber.join(casts)
+      yield* TestNode.settle // the mailbox has one place
       assert.strictEqual(yield* wide.Add({ n: 1 }), 3)
       assert.strictEqual(yield* wide.Steps(), 1)
       assert.strictEqual(yield* counter.Add({ n: 1 }), 5)
@@ -395,7 +397,7 @@ describe("changeCode", () => {
     ["without upgrade", GenServer.make(Counter, { init: Second.init, handlers: Second.handlers }), "NoUpgrade"]
   ]
   for (const [what, server, tag] of broken) {
-    seeded(`to a server ${what} fails, and the old one goes on as if nothing had been`, () =>
+    everySeed(`to a server ${what} fails, and the old one goes on as if nothing had been`, () =>
       Effect.gen(function*() {
         const counter = yield* GenServer.start(First, 1, { name: "counter" })
         const error = yield* Effect.flip(GenServer.changeCode(counter, server))

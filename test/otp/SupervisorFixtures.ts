@@ -2,8 +2,8 @@
  * What tests of supervisors have in common: children that write down what happens to them, and ways to look at a tree.
  */
 import { describe, it } from "@effect/vitest"
-import { Clock, Deferred, Effect, Layer, Logger, Option, Schema, type Scope } from "effect"
-import { ExitReason, GenServer, Message, Node, Process, Protocol, Supervisor } from "effect-otp"
+import { Clock, Deferred, Effect, type Exit, Layer, Logger, Option, Schema, Scope } from "effect"
+import { type CallError, ExitReason, GenServer, Message, Node, Process, Protocol, Supervisor } from "effect-otp"
 import type { ServerProcess } from "../../src/process/internal/ServerProcess.ts"
 import type { Pid } from "../../src/term/Pid.ts"
 import * as TestNode from "../../src/testing/TestNode.ts"
@@ -21,10 +21,11 @@ const run = (body: Body, seed?: number): Effect.Effect<unknown, unknown> =>
 export const onNode = (title: string, body: Body): void => it.effect(title, () => run(body))
 
 /** A test under each of twenty orders of what can happen in any order. */
-export const seeded = (title: string, body: Body): void =>
+export const seeded = (title: string, body: Body): void => {
   describe(title, () => {
     it.effect.each(TestNode.seeds(20))("seed %s", (seed) => run(body, seed))
   })
+}
 
 /** What happened, in order. */
 export class Log {
@@ -84,7 +85,7 @@ export const child = <const Id extends string>(
   log: Log,
   id: Id,
   options: Supervisor.ChildOptions & Conduct = {}
-): Supervisor.Child<Id, Broken | import("effect-otp").CallError.StartError, never> => {
+): Supervisor.Child<Id, Broken | CallError.StartError, never> => {
   const { start, stop, ...rest } = options
   return Supervisor.child(id, probe(log, { ...(start && { start }), ...(stop && { stop }) }), id, rest)
 }
@@ -95,10 +96,13 @@ export const pidOf = (target: Supervisor.Target, id: string): Effect.Effect<Pid,
 
 /** The ids of the children in start order, with `?` for those that wait for a restart and `!` for those that are down. */
 export const shown = (target: Supervisor.Target): Effect.Effect<string, unknown, Node.Node> =>
-  Effect.map(Supervisor.whichChildren(target), (children) =>
-    [...children].reverse().map(({ id, status }) =>
-      Option.getOrElse(id, () => "_") + (status === "running" ? "" : status === "restarting" ? "?" : "!")
-    ).join(" "))
+  Effect.map(
+    Supervisor.whichChildren(target),
+    (children) =>
+      [...children].reverse().map(({ id, status }) =>
+        Option.getOrElse(id, () => "_") + (status === "running" ? "" : status === "restarting" ? "?" : "!")
+      ).join(" ")
+  )
 
 export const error = (text = "boom"): ExitReason.ExitReason => ExitReason.error(new Error(text))
 
@@ -133,12 +137,47 @@ export const whileBusy = <A, E, R>(
   })
 
 /** How a process ended, or that it is alive. */
-export const endOf = (pid: Pid): Effect.Effect<{ reason: () => string }, never, Node.Node | Scope.Scope> =>
+export const endOf = (pid: Pid): Effect.Effect<{ readonly reason: () => string }, never, Node.Node | Scope.Scope> =>
   Effect.gen(function*() {
     let reason = "alive"
     yield* Effect.forkScoped(
       Effect.map(Process.awaitExit(pid), (exit) => reason = ExitReason.format(exit)),
       { startImmediately: true }
     )
+    yield* TestNode.settle
     return { reason: () => reason }
+  })
+
+/** A process under which something starts that it is linked to and that outlives it. */
+export interface Parent<A> {
+  readonly pid: Pid
+  /** How the start went, once it is over. */
+  readonly outcome: Effect.Effect<Exit.Exit<A, unknown>>
+  /** Ends the process with a reason. */
+  readonly exit: (reason: ExitReason.ExitReason) => Effect.Effect<void, never, Node.Node>
+}
+
+/** Starts something under a process of its own. It is in no scope: the process reaches it by its exit signal alone. */
+export const underParent = <A, E>(
+  start: Effect.Effect<A, E, Node.Node | Scope.Scope | Process.CurrentProcess>
+): Effect.Effect<Parent<A>, CallError.StartError, Node.Node> =>
+  Effect.gen(function*() {
+    const outcome = yield* Deferred.make<Exit.Exit<A, E>>()
+    const exit = yield* Deferred.make<ExitReason.ExitReason>()
+    const pid = yield* Process.spawnDetached(() =>
+      Effect.gen(function*() {
+        yield* Effect.provideService(start, Scope.Scope, Scope.makeUnsafe()).pipe(
+          Effect.exit,
+          Effect.flatMap((result) => Deferred.succeed(outcome, result)),
+          Effect.forkDetach
+        )
+        return yield* Process.exitSelf(yield* Deferred.await(exit))
+      })
+    )
+    yield* TestNode.settle
+    return {
+      pid,
+      outcome: Deferred.await(outcome),
+      exit: (reason) => Effect.andThen(Deferred.succeed(exit, reason), TestNode.settle)
+    }
   })

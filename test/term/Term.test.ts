@@ -218,6 +218,13 @@ describe("equality, hash and order", () => {
     }
   })
 
+  it("atoms in the order of code points, not of UTF-16 units", () => {
+    const ordered = ["", "a", "aa", "b", "\u00e9", "\ud7ff", "\ue000", "\uffff", "\u{10000}", "\u{1f600}"].map(
+      Atom.make
+    )
+    for (let i = 1; i < ordered.length; i++) assert.strictEqual(Term.compare(ordered[i - 1]!, ordered[i]!), -1)
+  })
+
   it("1 and 1.0 are equal in order, not in value; keys of maps put integers first", () => {
     assert.strictEqual(Term.compare(1, Float.make(1)), 0)
     assert.strictEqual(Term.compareExact(1, Float.make(1)), -1)

@@ -24,7 +24,8 @@ export const everySeed = <A, E>(
 ): void => {
   describe(title, () => {
     it.effect.each(seeds)("seed %s", (seed) =>
-      Effect.provide(Effect.scoped(test(seed)), TestNode.layer({ ...options, seed })))
+      // The scope is that of the test: it closes after the node, which lets time pass while it shuts down.
+      Effect.provide(test(seed), TestNode.layer({ ...options, seed })))
   })
 }
 
@@ -36,7 +37,7 @@ export const everySeedOn = <A, E>(
 ): void => {
   describe(title, () => {
     it.effect.each(seeds)("seed %s", (seed) =>
-      MemoryCluster.MemoryCluster.use((cluster) => Effect.scoped(test(cluster, seed))).pipe(
+      MemoryCluster.MemoryCluster.use((cluster) => test(cluster, seed)).pipe(
         Effect.provide(MemoryCluster.layer(nodes, { seed }))
       ))
   })

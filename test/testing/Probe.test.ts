@@ -171,9 +171,9 @@ describe("Probe", () => {
       assert.strictEqual(yield* probe.as(Process.self), probe.pid)
       const other = yield* Probe.make()
       yield* other.as(Process.trapExit(false))
-      const exit = yield* Effect.forkChild(Process.awaitExit(other))
+      yield* probe.monitor(other)
       yield* probe.as(Process.exit(other, ExitReason.error("bye")))
-      assert.strictEqual(ExitReason.format(yield* Fiber.join(exit)), "bye")
+      yield* probe.expectDown({ of: other, reason: ExitReason.error("bye") })
       yield* probe.send({ name: "p" }, "to myself")
       yield* probe.expectMessage(Schema.Literal("to myself"))
     }))
@@ -188,8 +188,10 @@ describe("Probe", () => {
   everySeed("does not trap exits when told so", () =>
     Effect.gen(function*() {
       const probe = yield* Probe.make({ trapExit: false })
+      const other = yield* Probe.make()
+      yield* other.monitor(probe)
       yield* Process.exit(probe)
-      assert.strictEqual((yield* Process.awaitExit(probe))._tag, "Shutdown")
+      yield* other.expectDown({ of: probe, reason: "Shutdown" })
     }))
 
   it.effect("works on an ordinary node, where within is a time of its clock", () =>
@@ -208,7 +210,7 @@ describe("Probe", () => {
       })
       yield* TestClock.adjust("2 seconds")
       assert.include(yield* Fiber.join(never), "nothing came within 2s")
-    }).pipe(Effect.provide(Node.layerLocal())))
+    }).pipe(Effect.scoped, Effect.provide(Node.layerLocal())))
 
   it.effect("its name can be taken", () =>
     Effect.gen(function*() {

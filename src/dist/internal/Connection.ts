@@ -99,8 +99,11 @@ const flushAt = 64 * 1024
 const fragmentWindow = 256 * 1024
 /** Bytes of fragments in one turn. */
 const fragmentBurst = 1024 * 1024
-const keepBuffer = 256 * 1024
-/** Bytes of a packet behind its length that precede the references: `131, 68`. */
+/** The size of buffers, and the largest that are used again. */
+const bufferBytes = 128 * 1024
+const keepBuffer = 512 * 1024
+/** Buffers kept for the next time, beside the one in use. */
+const spareMax = 3
 const encoderMax = 1024 * 1024 * 1024
 
 const aliasName = "alias"
@@ -180,6 +183,9 @@ export class Connection {
   private readonly waiters: Array<() => void> = []
   private readonly unlinking: Map<string, number> = new Map()
   private unlinkIds = 0
+  /** Buffers that the socket still reads, and such that nobody uses. */
+  private readonly busy: Array<Uint8Array> = []
+  private readonly spare: Array<Uint8Array> = []
   private armed = false
   private wrote = false
   private received = false
@@ -221,7 +227,7 @@ export class Connection {
   /** Takes the link over. `rest` is what has arrived behind the handshake. */
   start(rest: Uint8Array): void {
     this.link.received = (bytes) => this.receive(bytes)
-    this.link.drained = () => this.flush()
+    this.link.drained = this.onDrained
     this.link.closed = () => this.close(undefined)
     if (rest.length > 0) this.receive(rest)
   }
@@ -711,9 +717,22 @@ export class Connection {
     this.counters.bytesOut += pos
     const { buffer } = writer
     writer.pos = 0
-    if (!this.link.write(buffer.subarray(0, pos)) || buffer.length > keepBuffer) {
-      writer.buffer = new Uint8Array(16_384)
+    const free = this.link.write(buffer.subarray(0, pos))
+    if (free && buffer.length <= keepBuffer) return
+    if (!free && buffer.length <= keepBuffer) this.busy.push(buffer)
+    writer.buffer = this.freeBuffer()
+  }
+
+  private freeBuffer(): Uint8Array {
+    return this.spare.pop() ?? new Uint8Array(bufferBytes)
+  }
+
+  // What the socket had to keep has left: its buffers are used again.
+  private readonly onDrained = (): void => {
+    if (this.link.pending === 0) {
+      for (const buffer of this.busy.splice(0)) if (this.spare.length < spareMax) this.spare.push(buffer)
     }
+    this.flush()
   }
 
   private wake(): void {
@@ -745,7 +764,7 @@ export class Connection {
     const count = Math.max(1, Math.ceil(payload / fragmentBytes))
     const id = u64(BigInt(++this.sequenceCount))
     // The packet's bytes leave the collecting buffer with it.
-    writer.buffer = new Uint8Array(16_384)
+    writer.buffer = this.freeBuffer()
     writer.pos = 0
     const firstEnd = Math.min(end, payloadAt + fragmentBytes)
     // `131, 68` at start + 4 give way to `131, 69` and the two numbers.
@@ -755,9 +774,7 @@ export class Connection {
     head[5] = 69
     head.set(id, 6)
     head.set(u64(BigInt(count)), 14)
-    if (start > 0) this.emit(buffer.subarray(0, start))
-    this.emit(head)
-    this.emit(buffer.subarray(start + 6, firstEnd))
+    this.emit([buffer.subarray(0, start), head, buffer.subarray(start + 6, firstEnd)])
     if (count === 1) return
     this.sequences.push({
       key: sender === this.options.self.pid ? "" : this.keyOf(sender),
@@ -772,10 +789,10 @@ export class Connection {
     this.arm()
   }
 
-  private emit(bytes: Uint8Array): void {
+  private emit(parts: ReadonlyArray<Uint8Array>): void {
     this.wrote = true
-    this.counters.bytesOut += bytes.length
-    this.link.write(bytes)
+    for (const part of parts) this.counters.bytesOut += part.length
+    this.link.writeAll(parts)
   }
 
   /** Writes one fragment of the sequence whose turn it is. */
@@ -789,8 +806,7 @@ export class Connection {
     head[5] = 70
     head.set(id, 6)
     head.set(u64(BigInt(sequence.left)), 14)
-    this.emit(head)
-    this.emit(buffer.subarray(pos, next))
+    this.emit([head, buffer.subarray(pos, next)])
     sequence.pos = next
     sequence.left--
     this.sequenceBytes -= next - pos
@@ -831,8 +847,8 @@ export class Connection {
     head[5] = 69
     head.set(id, 6)
     head.set(u64(BigInt(count)), 14)
-    this.emit(head)
-    this.emit(packet.subarray(6, firstEnd))
+    this.flushBuffer()
+    this.emit([head, packet.subarray(6, firstEnd)])
     if (rest === 0) return undefined
     this.sequenceBytes += rest
     return { key, id, buffer: packet, pos: firstEnd, end: packet.length, left: count - 1, waiting }

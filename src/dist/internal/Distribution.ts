@@ -97,6 +97,8 @@ export class Distribution implements TransportService {
   private silencedUntil = 0
   private silenced = 0
   private heldLinks = 0
+  /** Whether a connection is being closed on purpose: no reason for a warning. */
+  private deliberate = false
   private closing = false
 
   constructor(
@@ -306,8 +308,11 @@ export class Distribution implements TransportService {
   /** Closes a connection; false when there was none. */
   disconnect(name: string): boolean {
     const connection = this.peers.get(name)?.connection
-    connection?.close("it was disconnected")
-    return connection !== undefined
+    if (connection === undefined) return false
+    this.deliberate = true
+    connection.close("it was disconnected")
+    this.deliberate = false
+    return true
   }
 
   /** Has every coming and going of a connection told; the way to stop is returned. */
@@ -487,7 +492,7 @@ export class Distribution implements TransportService {
       hidden: isHidden(connection.peer),
       detail: detail ?? "the connection was closed by the peer"
     })
-    if (detail !== undefined && !this.closing) this.fork(Effect.logWarning(`connection to ${state.name} closed: ${detail}`))
+    if (detail !== undefined && !this.closing && !this.deliberate) this.fork(Effect.logWarning(`connection to ${state.name} closed: ${detail}`))
   }
 
   // --- accepting -----------------------------------------------------------------------------------------------------

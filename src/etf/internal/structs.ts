@@ -77,6 +77,7 @@ export const struct = (fields: ReadonlyArray<Field>, options: StructOptions): Sh
   // Which field an atom was for, last time: maps arrive with their keys in one order, so this is a hit from then on.
   const hints: Array<Atom | undefined> = []
   const hintFields: Array<number> = []
+  const ordinary = !fields.some((field) => field.name === "__proto__")
 
   const toTerm = (value: unknown): Term => {
     if (!isObject(value)) throw unexpectedValue(expected, value)
@@ -184,8 +185,11 @@ export const struct = (fields: ReadonlyArray<Field>, options: StructOptions): Sh
         }
         const out: Fields = {}
         for (let i = 0; i < fields.length; i++) {
-          if (values[i] !== absent) put(out, fields[i]!.name, values[i])
-          else if (!fields[i]!.optional) throw GiveUp
+          const { name, optional } = fields[i]!
+          if (values[i] === absent) {
+            if (!optional) throw GiveUp
+          } else if (ordinary) out[name] = values[i]
+          else put(out, name, values[i])
         }
         return out
       }

@@ -23,7 +23,7 @@ import * as Behaviour from "../../process/Behaviour.ts"
 import * as ExitReason from "../../process/ExitReason.ts"
 import * as Node from "../../process/Node.ts"
 import { ApplicationError, ApplicationStartError, NodeStopped } from "./ApplicationError.ts"
-import { type ApplicationArguments, applicationBehaviour, type Definition } from "./ApplicationProcess.ts"
+import { type ApplicationArguments, applicationBehaviour, type Definition, insideOf } from "./ApplicationProcess.ts"
 import { startOrder, type StartType, type Step, stopsNode } from "./ApplicationRules.ts"
 
 /** How long applications may take to stop when the node does. Finalizers of what is killed then have 5 seconds more. */
@@ -46,9 +46,9 @@ class Run {
   /** Whether somebody asked it to stop: its end has no consequences then. */
   asked = false
   /** Completes when the start has succeeded or failed. */
-  readonly settled = Deferred.makeUnsafe<void>()
+  readonly settled: Deferred.Deferred<void> = Deferred.makeUnsafe<void>()
   /** Completes when nothing is left of it. */
-  readonly ended = Deferred.makeUnsafe<void>()
+  readonly ended: Deferred.Deferred<void> = Deferred.makeUnsafe<void>()
 
   constructor(type: StartType, implicit: boolean) {
     this.type = type
@@ -80,7 +80,10 @@ const Starting: Context.Reference<ReadonlyArray<string>> = Context.Reference<Rea
 const nameOf = (dependency: string | Definition): string =>
   typeof dependency === "string" ? dependency : dependency.name
 
-/** What was asked for, and by whom it is needed. */
+/** What was done about an application that is needed: it runs, it was started, or there is something to wait for. */
+type Found = undefined | Entry | Deferred.Deferred<void>
+
+/** How an application is asked for. */
 interface Wanted {
   readonly startType: StartType | undefined
   /** Whether it is fine that it runs already. */
@@ -159,12 +162,10 @@ export class ApplicationController {
     return Effect.suspend(() => {
       const name = nameOf(application)
       if (this.stopping) return refuse(name, "NodeStopping")
-      const definition = typeof application === "string" ? this.entries.get(name)?.definition : application
+      const loaded = typeof application === "string" ? this.entries.get(name) : undefined
+      const definition = typeof application === "string" ? loaded?.definition : application
       if (definition === undefined) return refuse(name, "NotLoaded")
-      const loading = typeof application === "string" && this.entries.get(name)!.run === undefined
-        ? this.entries.get(name)!.services
-        : services
-      const problem = this.ensureLoaded(definition, loading, [])
+      const problem = this.ensureLoaded(definition, loaded?.services ?? services, [])
       if (problem !== undefined) return Effect.fail(problem)
       const order = startOrder(name, (name) => this.entries.get(name)?.definition.applications.map(nameOf))
       return Result.isFailure(order)
@@ -193,40 +194,41 @@ export class ApplicationController {
   }
 
   /** Makes sure that an application runs; gives it when that was done here. */
-  private startStep(
-    step: Step,
-    { ensure, startType }: Wanted,
-    isTarget: boolean
-  ): Effect.Effect<Entry | undefined, StartFailure> {
-    return Effect.flatMap(Starting, (chain) => {
-      const entry = this.entries.get(step.name)
-      if (entry === undefined) return refuse(step.name, "NotLoaded", step.path)
-      const { definition, run } = entry
-      if (run === undefined) {
-        if (this.stopping) return refuse(step.name, "NodeStopping", step.path)
-        const type = isTarget
-          ? startType ?? definition.startType ?? "temporary"
-          : definition.startType ?? startType ?? "temporary"
-        return this.startEntry(entry, new Run(type, !isTarget), step, chain)
-      }
-      if (isTarget && !ensure && run.status !== "stopping") return refuse(step.name, "AlreadyStarted")
-      if (run.status === "running") return Effect.undefined
-      const index = chain.indexOf(step.name)
-      if (index >= 0) return refuse(step.name, "Cycle", [...chain.slice(index), ...step.path])
-      // Somebody else starts or stops it: wait for that, then look again.
-      const change = run.status === "starting" ? run.settled : run.ended
-      return Effect.flatMap(
-        Deferred.await(change),
-        () => this.startStep(step, { ensure, startType }, isTarget)
-      )
-    })
+  private startStep(step: Step, wanted: Wanted, isTarget: boolean): Effect.Effect<Entry | undefined, StartFailure> {
+    return Effect.flatMap(Starting, (chain) =>
+      Effect.flatMap(
+        // What is found and what is done about it may not be parted by an interruption or another fiber.
+        Effect.uninterruptibleMask((restore): Effect.Effect<Found, StartFailure> => {
+          const entry = this.entries.get(step.name)
+          if (entry === undefined) return refuse(step.name, "NotLoaded", step.path)
+          const { run } = entry
+          if (run === undefined) {
+            if (this.stopping) return refuse(step.name, "NodeStopping", step.path)
+            return this.startEntry(entry, new Run(typeOf(entry, wanted, isTarget), !isTarget), step, chain, restore)
+          }
+          if (isTarget && !wanted.ensure && run.status !== "stopping") return refuse(step.name, "AlreadyStarted")
+          if (run.status === "running") {
+            if (isTarget) run.implicit = false
+            return Effect.undefined
+          }
+          const index = chain.indexOf(step.name)
+          if (index >= 0) return refuse(step.name, "Cycle", [...chain.slice(index), ...step.path])
+          return Effect.succeed(run.status === "starting" ? run.settled : run.ended)
+        }),
+        (found) =>
+          found === undefined || found instanceof Entry
+            ? Effect.succeed(found)
+            // Somebody else starts or stops it: wait for that, then look again.
+            : Effect.flatMap(Deferred.await(found), () => this.startStep(step, wanted, isTarget))
+      ))
   }
 
   private startEntry(
     entry: Entry,
     run: Run,
     step: Step,
-    chain: ReadonlyArray<string>
+    chain: ReadonlyArray<string>,
+    restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
   ): Effect.Effect<Entry, StartFailure> {
     const { name } = entry.definition
     entry.run = run
@@ -252,16 +254,18 @@ export class ApplicationController {
         this.node
       )
     )
-    const outcome = Effect.onInterrupt(Fiber.await(starting), () => {
+    const abandon = Effect.suspend(() => {
       run.asked = true
       run.process?.requestStop(ExitReason.shutdown)
-      return Effect.flatMap(Fiber.await(starting), (exit) =>
-        Effect.andThen(
-          Effect.ignore(this.settle(entry, run, step, exit)),
-          Effect.suspend(() => this.stopEntry(entry))
-        ))
+      return Effect.andThen(
+        Effect.flatMap(Fiber.await(starting), (exit) => Effect.ignore(this.settle(entry, run, step, exit))),
+        Effect.suspend(() => this.stopEntry(entry))
+      )
     })
-    return Effect.flatMap(outcome, (exit) => Effect.uninterruptible(this.settle(entry, run, step, exit)))
+    return Effect.flatMap(
+      Effect.onInterrupt(restore(Fiber.await(starting)), () => abandon),
+      (exit) => this.settle(entry, run, step, exit)
+    )
   }
 
   /** The start of an application has succeeded or failed. */
@@ -298,12 +302,14 @@ export class ApplicationController {
   private watch(entry: Entry, run: Run, process: Behaviour.Instance): Effect.Effect<void> {
     return Effect.gen({ self: this }, function*() {
       const reason = yield* Behaviour.awaitEnd(process)
+      // Asked to stop before it ended, that is: what comes later is too late.
+      const { asked } = run
       if (run.status === "running") run.status = "stopping"
       yield* this.gone(process, run.top)
       this.running.splice(this.running.indexOf(entry), 1)
       entry.run = undefined
       yield* Deferred.succeed(run.ended, undefined)
-      const takesNode = !run.asked && !this.stopping && stopsNode(run.type, reason)
+      const takesNode = !asked && !this.stopping && stopsNode(run.type, reason)
       yield* this.report(entry.definition.name, run, reason, takesNode)
       if (takesNode) this.stopNode({ application: entry.definition.name, startType: run.type, exitReason: reason })
     })
@@ -321,12 +327,8 @@ export class ApplicationController {
 
   /** Kills everything that was started inside of an application. */
   private kill(process: Behaviour.Process): ReadonlyArray<Behaviour.Process> {
-    const { pid, processes } = this.node.runtime
-    const members = [...processes.values()].filter((member) => {
-      for (let p: Behaviour.Process | undefined = member; p !== undefined; p = p.parent) if (p === process) return true
-      return false
-    })
-    for (const member of members) member.exitSignal(pid, ExitReason.kill, false)
+    const members = insideOf(process)
+    for (const member of members) member.exitSignal(this.node.runtime.pid, ExitReason.kill, false)
     return members
   }
 
@@ -359,7 +361,7 @@ export class ApplicationController {
   }
 
   /** Stops an application, if it runs, and waits until nothing is left of it. After the limit it is killed. */
-  stopEntry(entry: Entry, limitMillis = Infinity): Effect.Effect<void> {
+  stopEntry(entry: Entry, limitMillis: number = Infinity): Effect.Effect<void> {
     return Effect.suspend(() => {
       const { run } = entry
       if (run === undefined) return Effect.void
@@ -427,7 +429,7 @@ export class ApplicationController {
   }
 
   /** Stops the node: all applications, then all other processes. Those who wait for the end are told in between. */
-  stopNode(at: Omit<NodeStopped, keyof Error | "_tag" | "node"> | undefined): void {
+  stopNode(at?: Pick<NodeStopped, "application" | "exitReason" | "startType">): void {
     if (this.stopping) return
     this.stopping = true
     const outcome = at === undefined
@@ -454,6 +456,10 @@ export class ApplicationController {
     return Effect.runForkWith(this.node.runtime.context)(effect)
   }
 }
+
+/** An application is started with the type that was asked for, a dependency with its own when it has one. */
+const typeOf = ({ definition }: Entry, { startType }: Wanted, isTarget: boolean): StartType =>
+  (isTarget ? startType ?? definition.startType : definition.startType ?? startType) ?? "temporary"
 
 const refuse = (
   application: string,

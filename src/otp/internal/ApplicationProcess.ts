@@ -56,6 +56,16 @@ export interface ApplicationArguments {
   readonly onTop: (top: Behaviour.Process) => void
 }
 
+/** How long `stop` waits for the children of a top that did not stop them, before what is left is killed after it. */
+const orphansMillis = 5000
+
+/** The live processes that were started by a process, by those, and so on; itself first while it lives. */
+export const insideOf = (process: Behaviour.Process): ReadonlyArray<Behaviour.Process> =>
+  [...process.node.processes.values()].filter((member) => {
+    for (let p: Behaviour.Process | undefined = member; p !== undefined; p = p.parent) if (p === process) return true
+    return false
+  })
+
 class Lifespan extends Behaviour.Timer {
   readonly onFire: () => void
 
@@ -184,7 +194,14 @@ class Application {
       if (this.started && prepStop !== undefined) yield* this.guard("prepStop", () => prepStop(this.state))
       if (this.top !== undefined) {
         this.askTreeToEnd()
-        yield* Behaviour.awaitEnd(this.top)
+        const ended = yield* Behaviour.awaitEnd(this.top)
+        // A top that was killed or crashed did not stop its children: they learn of it by their links.
+        if (!ExitReason.isOrderly(ended)) {
+          yield* Effect.timeoutOption(
+            Effect.forEach(insideOf(this.top), Behaviour.awaitEnd, { discard: true }),
+            orphansMillis
+          )
+        }
       }
       if (this.started && stop !== undefined) yield* this.guard("stop", () => stop(this.state, reason))
     })

@@ -11,7 +11,7 @@
  *
  * @since 0.1.0
  */
-import * as Effect from "effect/Effect"
+import type * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
@@ -25,8 +25,7 @@ import type { Key } from "./KeyHash.ts"
 import { PoolDispatch, type Rule, shareOf, workerOf } from "./PoolDispatch.ts"
 import { inSlot, Slot, SlotShell } from "./SlotShell.ts"
 import { supervisorProtocol } from "./SupervisorMessages.ts"
-import type { Answer } from "./SupervisorProtocol.ts"
-import { nothing, type ShellOptions, type ShellTypes, type StartFunction } from "./SupervisorShell.ts"
+import { nothing, type ShellOptions, type StartFunction } from "./SupervisorShell.ts"
 import type { ChildOptions, Shutdown } from "./SupervisorSpec.ts"
 
 /** What a pool is made of. */
@@ -230,8 +229,10 @@ export class PoolShell extends SlotShell<PoolSlot> {
     this.places.pop()
     this.divide()
     const id = workerId(number)
-    const remove = (_: Answer<ShellTypes>): unknown => this.ask({ _tag: "DeleteChild", id }, () => this.adjust())
-    return this.ask({ _tag: "TerminateChild", id }, remove)
+    return this.ask(
+      { _tag: "TerminateChild", id },
+      () => this.ask({ _tag: "DeleteChild", id }, () => this.adjust())
+    )
   }
 
   private answerResize(exit: Exit.Exit<void, SupervisorError>): unknown {

@@ -233,7 +233,7 @@ const wait = (call: CallEnvelope, limitMillis: number): Effect.Effect<unknown, u
     if (call.exit !== undefined) return resume(call.exit)
     call.resume = resume
     call.limitMillis = limitMillis
-    call.process.node.timers.arm(call, limitMillis)
+    call.process.node.timers.armAfterBurst(call, limitMillis)
   })
 
 /** The same for a call to another node, whose caller may be interrupted: then nobody waits for the answer any more. */
@@ -242,7 +242,7 @@ const waitRemote = (call: RemoteCall, limitMillis: number): Effect.Effect<unknow
     if (call.exit !== undefined) return resume(call.exit)
     call.resume = resume
     call.limitMillis = limitMillis
-    call.process.node.timers.arm(call, limitMillis)
+    call.process.node.timers.armAfterBurst(call, limitMillis)
     return Effect.sync(() => call.abandon())
   })
 
@@ -289,9 +289,9 @@ class CastEffect {
     const { core, node } = this.ref
     const message = core.messages[this.index]!
     const kind = message.kind === "Info" ? "Info" : "Cast"
-    return Effect.ignore(
-      node.remote.send(node.pidOf(fiber), this.ref.address, { _tag: kind, message, payload: this.payload })
-    )
+    const outbound = { _tag: kind, message, payload: this.payload } as const
+    const sent = node.remote.send(node.pidOf(fiber), this.ref.address, outbound)
+    return sent === Effect.void ? Effect.void : Effect.ignore(sent)
   }
 
   private lost(): Effect.Effect<void> {

@@ -245,7 +245,7 @@ export class CallEnvelope extends Timer implements From<unknown, unknown> {
     if (this.done) return false
     this.done = true
     const node = this.process.node
-    if (this.list !== undefined) node.timers.cancel(this)
+    if (this.awaited !== 0 || this.list !== undefined) node.timers.cancel(this)
     if (this.deferred) this.process.undefer(this)
     this.exit = exit
     if (this.resume !== undefined) {

@@ -15,7 +15,7 @@ import type * as Message from "../Message.ts"
 import { Call } from "../Message.ts"
 import type { Inbound, InboundRequest } from "../Transport.ts"
 import { CallEnvelope, CastEnvelope, TermEnvelope } from "./Envelope.ts"
-import { DEAD, type LocalProcess } from "./LocalProcess.ts"
+import { DEAD, type LocalProcess, RemoteWatcher } from "./LocalProcess.ts"
 import type { NodeRuntime } from "./NodeRuntime.ts"
 import type { Peer, RemoteTable } from "./RemoteTable.ts"
 import { ServerProcess } from "./ServerProcess.ts"
@@ -192,17 +192,14 @@ export class InboundSignals implements Inbound {
       this.table.transport?.down(from, to, ref, ExitReason.noProc)
       return
     }
-    const key = ref.toString()
-    ;(process.more.remoteWatchers ??= new Map()).set(key, { ref, by: from, address: to })
-    this.table.peer(from.node).watchers.set(key, { process })
+    const watcher = new RemoteWatcher(process, ref, from, to)
+    ;(process.more.remoteWatchers ??= new Set()).add(watcher)
+    this.table.peer(from.node).watchers.add(watcher)
   }
 
   demonitor(from: Pid, ref: Reference): void {
-    const watchers = this.table.peers.get(from.node)?.watchers
-    const watcher = watchers?.get(ref.toString())
-    if (watcher === undefined) return
-    watchers!.delete(ref.toString())
-    watcher.process.extra?.remoteWatchers?.delete(ref.toString())
+    const watcher = this.table.peers.get(from.node)?.watchers.take(ref)
+    watcher?.process.extra?.remoteWatchers?.delete(watcher)
   }
 
   down(ref: Reference, reason: ExitReason.ExitReason): void {
@@ -237,7 +234,7 @@ export class InboundSignals implements Inbound {
       }
     }
     for (const { monitor, process } of peer.monitors.values()) process.down(monitor, reason)
-    for (const [key, { process }] of peer.watchers) process.extra?.remoteWatchers?.delete(key)
+    for (const watcher of peer.watchers) watcher.process.extra?.remoteWatchers?.delete(watcher)
   }
 }
 

@@ -55,8 +55,9 @@ export const ignite = (
 ): void => {
   const queue = process.node.runQueue
   const run = (): void => {
-    const fiber = Effect.runForkWith(contextOf(starter, process))(program)
-    process.fiber ??= fiber
+    // The program tells the process its fiber once it is where its end is noticed; interrupted earlier, it would end
+    // without a word.
+    Effect.runForkWith(contextOf(starter, process))(program)
   }
   if (queue.shallow) {
     queue.depth++

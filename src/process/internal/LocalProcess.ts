@@ -48,17 +48,45 @@ export interface Watcher {
 /** One monitor: the watching side and the watched. */
 export class Monitor {
   readonly key: number
-  readonly ref: Reference
   readonly watcher: Watcher
   /** The watched process when it is of this node. */
   readonly target: LocalProcess | undefined
   readonly address: Address
 
-  constructor(key: number, ref: Reference, watcher: Watcher, target: LocalProcess | undefined, address: Address) {
+  private readonly node: NodeRuntime
+  private made: Reference | undefined = undefined
+
+  constructor(
+    key: number,
+    node: NodeRuntime,
+    watcher: Watcher,
+    target: LocalProcess | undefined,
+    address: Address
+  ) {
     this.key = key
-    this.ref = ref
+    this.node = node
     this.watcher = watcher
     this.target = target
+    this.address = address
+  }
+
+  /** The reference of the monitor, made when somebody asks for it. */
+  get ref(): Reference {
+    return this.made ??= this.node.referenceOfKey(this.key)
+  }
+}
+
+/** A monitor that a process of another node holds on one of this node. */
+export class RemoteWatcher {
+  readonly process: LocalProcess
+  readonly ref: Reference
+  readonly by: Pid
+  readonly address: Address
+
+  constructor(process: LocalProcess, ref: Reference, by: Pid, address: Address) {
+    this.process = process
+    this.ref = ref
+    this.by = by
     this.address = address
   }
 }
@@ -70,8 +98,8 @@ class Extra {
   environment: Map<string, unknown> | undefined = undefined
   label: string | undefined = undefined
   remoteLinks: Map<string, Pid> | undefined = undefined
-  remoteWatchers: Map<string, { readonly ref: Reference; readonly by: Pid; readonly address: Address }> | undefined =
-    undefined
+  /** Monitors of other nodes on this process. */
+  remoteWatchers: Set<RemoteWatcher> | undefined = undefined
   mailbox: MailboxOptions | undefined = undefined
   dropped = 0
   /** The time until which dropped messages are counted only. */
@@ -403,11 +431,16 @@ export const finalize = (process: LocalProcess, exit: Exit.Exit<unknown, unknown
   const reason = process.exitReason ?? (Exit.isSuccess(exit) ? ExitReason.normal : ExitReason.fromCause(exit.cause))
   const close = Scope.closeUnsafe(process.scope, scopeExit(reason, exit))
   if (close === undefined) {
-    process.ended(reason)
+    whenOver(process, reason)
     return Effect.void
   }
   return Effect.flatMap(Effect.exit(close), (closed) => {
-    process.ended(Exit.isFailure(closed) && ExitReason.isOrderly(reason) ? ExitReason.fromCause(closed.cause) : reason)
+    whenOver(process, Exit.isFailure(closed) && ExitReason.isOrderly(reason) ? ExitReason.fromCause(closed.cause) : reason)
     return Effect.void
   })
+}
+
+/** The fiber interrupts what it has forked and waits for that after its own last step: only then is the process over. */
+const whenOver = (process: LocalProcess, reason: ExitReason.ExitReason): void => {
+  process.fiber!.addObserver(() => process.ended(reason))
 }

@@ -75,11 +75,11 @@ export class NodeRuntime {
 
   constructor(options: NodeOptions, context: Context.Context<never>) {
     this.name = options.name
-    this.creation = options.creation
+    this.creation = (options.creation | 0) === options.creation ? options.creation | 0 : options.creation
     this.killGraceMillis = options.killGraceMillis
     this.context = context
     this.runQueue = new RunQueue(Context.get(context, Scheduler.Scheduler))
-    this.timers = new Timers(context)
+    this.timers = new Timers(context, this.runQueue)
     this.pid = this.pidOfKey(1)
   }
 
@@ -118,7 +118,10 @@ export class NodeRuntime {
   }
 
   pidOfKey(key: number): Pid {
-    return new Pid(this.name, key % idBits, Math.floor(key / idBits), this.creation)
+    // Small integers stay unboxed when no division has touched them.
+    return key < idBits
+      ? new Pid(this.name, key, 0, this.creation)
+      : new Pid(this.name, key % idBits, Math.floor(key / idBits), this.creation)
   }
 
   keyOfPid(pid: Pid): number {
@@ -146,8 +149,7 @@ export class NodeRuntime {
   }
 
   makeMonitor(watcher: Watcher, target: LocalProcess | undefined, address: Address): Monitor {
-    const key = this.takeReference()
-    return new Monitor(key, this.referenceOfKey(key), watcher, target, address)
+    return new Monitor(this.takeReference(), this, watcher, target, address)
   }
 
   /** The process of a fiber. */

@@ -9,13 +9,60 @@
  */
 import * as Effect from "effect/Effect"
 import type { Pid } from "../../term/Pid.ts"
+import { equals as sameReference, type Reference } from "../../term/Reference.ts"
 import type { Address } from "../Address.ts"
 import * as ExitReason from "../ExitReason.ts"
 import { Down } from "../Signal.ts"
 import type { Outbound, TransportService } from "../Transport.ts"
 import type { CallEnvelope } from "./Envelope.ts"
-import type { LocalProcess, Monitor } from "./LocalProcess.ts"
+import type { LocalProcess, Monitor, RemoteWatcher } from "./LocalProcess.ts"
 import type { NodeRuntime } from "./NodeRuntime.ts"
+
+/**
+ * Monitors by their reference. Every call of another node sets one and takes it away, so that they are found by a number
+ * made of the reference's words; the few that share one stand in a list.
+ */
+class WatcherTable {
+  private readonly map: Map<number, RemoteWatcher | Array<RemoteWatcher>> = new Map()
+
+  add(watcher: RemoteWatcher): void {
+    const key = keyOf(watcher.ref)
+    const there = this.map.get(key)
+    if (there === undefined) this.map.set(key, watcher)
+    else if (Array.isArray(there)) there.push(watcher)
+    else this.map.set(key, [there, watcher])
+  }
+
+  /** Removes the monitor with a reference, and gives it. */
+  take(ref: Reference): RemoteWatcher | undefined {
+    const key = keyOf(ref)
+    const there = this.map.get(key)
+    if (there === undefined) return undefined
+    if (!Array.isArray(there)) {
+      if (!sameReference(there.ref, ref)) return undefined
+      this.map.delete(key)
+      return there
+    }
+    const at = there.findIndex((watcher) => sameReference(watcher.ref, ref))
+    if (at < 0) return undefined
+    const [found] = there.splice(at, 1)
+    if (there.length === 0) this.map.delete(key)
+    return found
+  }
+
+  *[Symbol.iterator](): Iterator<RemoteWatcher> {
+    for (const there of this.map.values()) {
+      if (Array.isArray(there)) yield* there
+      else yield there
+    }
+  }
+}
+
+const keyOf = (ref: Reference): number => {
+  let key = 0
+  for (const word of ref.ids) key = (Math.imul(key, 31) + word) | 0
+  return key
+}
 
 /** What one other node shares with this one. */
 export class Peer {
@@ -24,8 +71,8 @@ export class Peer {
   readonly links: Map<LocalProcess, Map<string, Pid>> = new Map()
   /** Monitors that local processes hold on remote ones, by key. */
   readonly monitors: Map<number, { readonly monitor: Monitor; readonly process: LocalProcess }> = new Map()
-  /** Monitors that remote processes hold on local ones, by printed reference. */
-  readonly watchers: Map<string, { readonly process: LocalProcess }> = new Map()
+  /** Monitors that remote processes hold on local ones. */
+  readonly watchers: WatcherTable = new WatcherTable()
   /** Calls under way, by key of their reference. */
   readonly calls: Map<number, CallEnvelope> = new Map()
 
@@ -57,7 +104,8 @@ export class RemoteTable {
       this.node.discarded++
       return Effect.fail("nodedown")
     }
-    return Effect.mapError(this.transport.send(from, to, message), () => "nodedown" as const)
+    const sent = this.transport.send(from, to, message)
+    return sent === Effect.void ? Effect.void : Effect.mapError(sent, () => "nodedown" as const)
   }
 
   /** Registers a call that is about to leave; it ends with `NodeDown` when the connection is lost. */
@@ -120,8 +168,8 @@ export class RemoteTable {
       }
     }
     if (extra.remoteWatchers !== undefined) {
-      for (const [key, watcher] of extra.remoteWatchers) {
-        this.peers.get(watcher.by.node)?.watchers.delete(key)
+      for (const watcher of extra.remoteWatchers) {
+        this.peers.get(watcher.by.node)?.watchers.take(watcher.ref)
         this.transport?.down(watcher.by, watcher.address, watcher.ref, reason)
       }
     }

@@ -39,6 +39,8 @@ export class RunQueue {
   depth = 0
   /** Beyond this depth, work is queued; zero queues always. */
   readonly maxDepth: number
+  /** Called at the end of each burst. */
+  afterBurst: () => void = () => {}
   private readonly dispatcherOf: (() => Scheduler.SchedulerDispatcher) | undefined
   private items: Array<Runnable> = []
   private head = 0
@@ -59,16 +61,25 @@ export class RunQueue {
     return this.depth < this.maxDepth
   }
 
+  /** Whether work is done in bursts, at whose end {@link afterBurst} is called. */
+  get bursts(): boolean {
+    return this.dispatcherOf === undefined
+  }
+
+  /** Sees to it that a burst comes, even if there is nothing to run in it. */
+  arm(): void {
+    if (this.armed) return
+    this.armed = true
+    queueMicrotask(this.drain)
+  }
+
   push(item: Runnable): void {
     if (this.dispatcherOf !== undefined) {
       this.dispatcherOf().scheduleTask(() => item.run(), 0)
       return
     }
     this.items.push(item)
-    if (!this.armed) {
-      this.armed = true
-      queueMicrotask(this.drain)
-    }
+    if (!this.armed) this.arm()
   }
 
   private readonly drain = (): void => {
@@ -77,6 +88,7 @@ export class RunQueue {
     // oxlint-disable-next-line effect-otp/no-try -- the error goes on to the host as it came
     try {
       this.burst()
+      this.afterBurst()
       whole = true
     } finally {
       if (!whole) {

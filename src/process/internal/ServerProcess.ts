@@ -199,7 +199,10 @@ export class ServerProcess extends LocalProcess {
     if (effect !== undefined) {
       this.nextEffect = effect
       this.schedule()
-    } else if (this.continuation !== undefined || (this.box !== undefined && this.box.length > 0)) {
+      return
+    }
+    this.current = undefined
+    if (this.continuation !== undefined || (this.box !== undefined && this.box.length > 0)) {
       this.schedule()
     }
   }

@@ -14,10 +14,13 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
+import type { RunQueue } from "./RunQueue.ts"
 
 /** Something that waits for a time. Implemented by the waiting record itself, so that arming allocates nothing. */
 export abstract class Timer {
   expiry = 0
+  /** The duration of a timer that is to be armed at the end of the burst; 0 for any other. */
+  awaited = 0
   list: TimerList | undefined = undefined
   earlier: Timer | undefined = undefined
   later: Timer | undefined = undefined
@@ -55,9 +58,15 @@ export class Timers {
   private empty = 0
   private closed = false
 
-  constructor(context: Context.Context<never>) {
+  private readonly runQueue: RunQueue
+  /** Timers that were asked for in this burst. */
+  private soon: Array<Timer> = []
+
+  constructor(context: Context.Context<never>, runQueue: RunQueue) {
     this.context = context
     this.clock = Context.get(context, Clock.Clock)
+    this.runQueue = runQueue
+    runQueue.afterBurst = () => this.armSoon()
   }
 
   /** Milliseconds of the monotonic clock. */
@@ -86,8 +95,33 @@ export class Timers {
     if (timer.expiry < this.sleepingUntil) this.sleep()
   }
 
+  /**
+   * Arms a timer at the end of the present burst of work. For limits of calls, most of which are answered before that and
+   * then cost no look at the clock. It can only fire later than {@link arm} would have it, never earlier.
+   */
+  armAfterBurst(timer: Timer, duration: number): void {
+    if (!this.runQueue.bursts || duration <= 0) return this.arm(timer, duration)
+    if (duration === Infinity) return
+    timer.awaited = duration
+    this.soon.push(timer)
+    this.runQueue.arm()
+  }
+
+  private armSoon(): void {
+    if (this.soon.length === 0) return
+    const { soon } = this
+    this.soon = []
+    for (const timer of soon) {
+      const duration = timer.awaited
+      if (duration === 0) continue
+      timer.awaited = 0
+      this.arm(timer, duration)
+    }
+  }
+
   /** Disarms a timer; false when it was not armed. */
   cancel(timer: Timer): boolean {
+    timer.awaited = 0
     const list = timer.list
     if (list === undefined) return false
     if (timer.earlier === undefined) list.first = timer.later

@@ -25,6 +25,8 @@ const tasksBeforeMove = 20_000
 /** @since 0.1.0 */
 export interface TestControls {
   readonly seed: number | undefined
+  /** To be run when everything is in place: what comes after depends on nothing but the seed. */
+  readonly begin: Effect.Effect<void>
   readonly now: () => number
   /** Waits until no fiber can go on. Dies when that does not come about within a million tasks. */
   readonly settle: Effect.Effect<void>
@@ -151,6 +153,7 @@ export const make = (seed: number | undefined): Effect.Effect<Context.Context<ne
     const clock = new VirtualClock(Context.get(context as Context.Context<never>, Clock.Clock) as TestClock.TestClock, seeded)
     const controls: TestControls = {
       seed,
+      begin: seeded.begin,
       now: () => clock.currentTimeMillisUnsafe(),
       settle: Effect.flatMap(settleWithin(seeded, tasksMax), (idle) =>
         idle ? Effect.void : Effect.die(
@@ -191,6 +194,7 @@ export const whileTimePasses = <A>(
           passing = fiber
         })
       )
+      yield* Context.get(context, TestControls)!.begin
       return acquired
     }),
     context
