@@ -1,9 +1,9 @@
 /**
  * The control messages of the distribution: what a packet is about, in front of its payload.
  *
- * All forms that OTP 25 to 28 send are read, with and without payload, with and without trace token (which is dropped), and
- * become one of few cases. What is written depends on what the peer can do. Malformed ones are refused by an exception of
- * the decoder or a `ControlError`, never by anything else.
+ * All forms that OTP 25 to 28 send are read, with and without payload, with and without trace token (which is dropped),
+ * and become one of few cases. What is written depends on what the peer can do. Malformed ones are refused by an
+ * exception of the decoder or a `ControlError`, never by anything else.
  *
  * @since 0.1.0
  */
@@ -53,7 +53,13 @@ export type Control =
     readonly arity: number
     readonly options: Term
   }
-  | { readonly _tag: "SpawnReply"; readonly ref: Reference; readonly to: Pid; readonly flags: number; readonly result: Term }
+  | {
+    readonly _tag: "SpawnReply"
+    readonly ref: Reference
+    readonly to: Pid
+    readonly flags: number
+    readonly result: Term
+  }
   | { readonly _tag: "GroupLeader"; readonly leader: Pid; readonly to: Pid }
 
 /**
@@ -329,13 +335,18 @@ export const writeSend = (
 }
 
 /**
- * Writes any control message as a tuple, and the payload behind it where the reason is one. Messages and spawn requests
- * leave their payload to the caller.
+ * Writes any control message as a tuple, and the payload behind it where the reason is one; `onPayload` is called
+ * between the two. Messages and spawn requests leave their payload to the caller.
  *
  * @category encoding
  * @since 0.1.0
  */
-export const write = (encoder: Encoder, flags: DistFlags.DistFlags, control: Control): void => {
+export const write = (
+  encoder: Encoder,
+  flags: DistFlags.DistFlags,
+  control: Control,
+  onPayload?: () => void
+): void => {
   const writer = encoder.output
   const address = (to: Pid | string): void => typeof to === "string" ? writer.atom(to) : writer.pid(to)
   switch (control._tag) {
@@ -351,6 +362,7 @@ export const write = (encoder: Encoder, flags: DistFlags.DistFlags, control: Con
       head(encoder, payload ? 3 : 4, payload ? (link ? 24 : 26) : link ? 3 : 8)
       writer.pid(control.from)
       writer.pid(control.to as Pid) // only 37 has other addresses, and it is not sent for exits
+      if (payload) onPayload?.()
       return encoder.writeUnsafe(control.reason!)
     }
     case "Unlink":
@@ -371,6 +383,7 @@ export const write = (encoder: Encoder, flags: DistFlags.DistFlags, control: Con
       address(control.from)
       writer.pid(control.to)
       writer.reference(control.ref)
+      if (payload) onPayload?.()
       return encoder.writeUnsafe(control.reason!)
     }
     case "SpawnRequest":

@@ -23,14 +23,16 @@ type ErrorOf<Self, Tag extends string, Fields extends Schema.Struct.Fields> = Sc
  * @category models
  * @since 0.1.0
  */
-export const NodeStartReason: Schema.Literals<readonly [
-  "BadName",
-  "BadCookie",
-  "PublicAddress",
-  "NameTaken",
-  "Listen",
-  "Discovery"
-]> = Schema.Literals(["BadName", "BadCookie", "PublicAddress", "NameTaken", "Listen", "Discovery"])
+export const NodeStartReason: Schema.Literals<
+  readonly [
+    "BadName",
+    "BadCookie",
+    "PublicAddress",
+    "NameTaken",
+    "Listen",
+    "Discovery"
+  ]
+> = Schema.Literals(["BadName", "BadCookie", "PublicAddress", "NameTaken", "Listen", "Discovery"])
 
 const NodeStartErrorBase: ErrorOf<NodeStartError, "NodeStartError", {
   readonly node: typeof Schema.String
@@ -60,8 +62,8 @@ const ConnectErrorBase: ErrorOf<ConnectError, "ConnectError", {
 }> = Schema.TaggedError<ConnectError>()("ConnectError", { node: Schema.String, detail: Schema.String })
 
 /**
- * There is no connection to a node and none could be opened. `detail` says how far it came: not found, nobody listens, wrong
- * cookie, refused by the peer, no answer in time.
+ * There is no connection to a node and none could be opened. `detail` says how far it came: not found, nobody listens,
+ * wrong cookie, refused by the peer, no answer in time.
  *
  * @category errors
  * @since 0.1.0

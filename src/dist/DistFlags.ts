@@ -16,12 +16,48 @@
 export type DistFlags = bigint
 
 /**
+ * The name of a flag.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type FlagName =
+  | "published"
+  | "extendedReferences"
+  | "distMonitor"
+  | "funTags"
+  | "distMonitorName"
+  | "newFunTags"
+  | "extendedPidsPorts"
+  | "exportPtrTag"
+  | "bitBinaries"
+  | "newFloats"
+  | "unicodeIo"
+  | "distHeaderAtomCache"
+  | "smallAtomTags"
+  | "utf8Atoms"
+  | "mapTag"
+  | "bigCreation"
+  | "sendSender"
+  | "bigSeqtraceLabels"
+  | "exitPayload"
+  | "fragments"
+  | "handshake23"
+  | "unlinkId"
+  | "mandatory25Digest"
+  | "spawn"
+  | "nameMe"
+  | "v4Nc"
+  | "alias"
+  | "altactSig"
+
+/**
  * The flags by name.
  *
  * @category constants
  * @since 0.1.0
  */
-export const flags = {
+export const flags: { readonly [Name in FlagName]: DistFlags } = {
   published: 0x1n,
   extendedReferences: 0x4n,
   distMonitor: 0x8n,
@@ -50,15 +86,7 @@ export const flags = {
   v4Nc: 1n << 34n,
   alias: 1n << 35n,
   altactSig: 1n << 37n
-} as const satisfies { readonly [name: string]: DistFlags }
-
-/**
- * The name of a flag.
- *
- * @category models
- * @since 0.1.0
- */
-export type FlagName = keyof typeof flags
+}
 
 const union = (names: ReadonlyArray<FlagName>): DistFlags => names.reduce((sum, name) => sum | flags[name], 0n)
 

@@ -45,8 +45,8 @@ const hostOf = (node: string): string => node.slice(node.indexOf("@") + 1)
 const nameOf = (node: string): string => node.slice(0, node.indexOf("@"))
 
 /**
- * Asks one question. `understand` is given what has arrived so far, and whether the connection has ended; the link stays
- * open when it says so by `keep`.
+ * Asks one question. `understand` is given what has arrived so far, and whether the connection has ended; the link
+ * stays open when it says so by `keep`.
  */
 const ask = <A>(
   network: NetworkService,

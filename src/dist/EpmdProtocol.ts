@@ -1,9 +1,9 @@
 /**
  * The messages of EPMD, the port mapper of Erlang nodes, as values and bytes. No I/O.
  *
- * Guarantees: requests and answers are byte for byte those of the real one, in one piece; names are checked for UTF-8 and
- * length; an incremental parser keeps at most one request of limited size. Refused: a length of zero, requests longer
- * than the limit, more bytes than announced, unknown requests.
+ * Guarantees: requests and answers are byte for byte those of the real one, in one piece; names are checked for UTF-8
+ * and length; an incremental parser keeps at most one request of limited size. Refused: a length of zero, requests
+ * longer than the limit, more bytes than announced, unknown requests.
  *
  * @since 0.1.0
  */
@@ -311,7 +311,9 @@ export const decodePort = (bytes: Uint8Array): Answer<Registration | "unknown"> 
  * @category decoding
  * @since 0.1.0
  */
-export const decodeNames = (bytes: Uint8Array): Answer<ReadonlyArray<{ readonly name: string; readonly port: number }>> => {
+export const decodeNames = (
+  bytes: Uint8Array
+): Answer<ReadonlyArray<{ readonly name: string; readonly port: number }>> => {
   if (bytes.length < 4) return "malformed"
   const text = Bytes.text(bytes.subarray(4))
   if (text === undefined) return "malformed"

@@ -1,11 +1,12 @@
 /**
  * An EPMD of our own, for hosts where none runs.
  *
- * A registration lives as long as its connection; a name that comes back gets the next creation. The answers are those of
- * the real one, byte for byte, and in one piece.
+ * A registration lives as long as its connection; a name that comes back gets the next creation. The answers are those
+ * of the real one, byte for byte, and in one piece.
  *
- * Listens on loopback unless told otherwise. Registrations and dumps are for peers of this host only; to be killed or to
- * have names taken away is refused. A connection that has not asked within 10 seconds is closed, and so is one too many.
+ * Listens on loopback unless told otherwise. Registrations and dumps are for peers of this host only; to be killed or
+ * to have names taken away is refused. A connection that has not asked within 10 seconds is closed, and so is one too
+ * many.
  *
  * @since 0.1.0
  */

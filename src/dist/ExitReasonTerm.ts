@@ -1,8 +1,9 @@
 /**
  * Exit reasons as Erlang terms, and back.
  *
- * The reasons of OTP's own are their atoms; any other term is an `Error` that holds it, and goes back as it came. A crash of
- * this node (a JavaScript error, a typed failure) becomes a term that an Erlang programmer can read: a tagged error is
+ * The reasons of OTP's own are their atoms; any other term is an `Error` that holds it, and goes back as it came. A
+ * crash of this node (a JavaScript error, a typed failure) becomes a term that an Erlang programmer can read: a tagged
+ * error is
  * `{Tag, Message}`, any other error `{error, <<"Name: message">>}`. What has no form as a term is told as text.
  *
  * @since 0.1.0

@@ -1,12 +1,12 @@
 /**
  * Assembly of messages that arrive in fragments.
  *
- * Each message under way has a number; its fragments count down to one. Messages interleave with each other and with whole
- * packets. What a message needs to be read later (the atoms of its first packet) is kept with it.
+ * Each message under way has a number; its fragments count down to one. Messages interleave with each other and with
+ * whole packets. What a message needs to be read later (the atoms of its first packet) is kept with it.
  *
  * Guarantees: no structure is sized by what a peer announces; the number of messages under way and the bytes held are
- * bounded; past a bound, and for a fragment out of turn, a `FragmentError` says what happened, and the connection is to be
- * closed.
+ * bounded; past a bound, and for a fragment out of turn, a `FragmentError` says what happened, and the connection is to
+ * be closed.
  *
  * @since 0.1.0
  */
@@ -73,7 +73,8 @@ export interface Assembled<A> {
 }
 
 /**
- * The messages under way on one connection. The bytes of fragments are copied: they may stand in a buffer that is reused.
+ * The messages under way on one connection. The bytes of fragments are copied: they may stand in a buffer that is
+ * reused.
  *
  * @category models
  * @since 0.1.0

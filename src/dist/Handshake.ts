@@ -2,9 +2,9 @@
  * The handshake of two nodes, as a state machine without I/O: version 6, both roles.
  *
  * Each side proves that it knows the cookie by a digest over a number that the other one chose. The initiator proves
- * itself first: an acceptor never sends a digest to somebody who has not. Names, flags and creations are exchanged on the
- * way. Whoever runs a machine gives it complete messages, sends what it returns, limits its time, and decides what a name
- * means that is already connected (see {@link Decision}).
+ * itself first: an acceptor never sends a digest to somebody who has not. Names, flags and creations are exchanged on
+ * the way. Whoever runs a machine gives it complete messages, sends what it returns, limits its time, and decides what
+ * a name means that is already connected (see {@link Decision}).
  *
  * The older form of the first message (version 5 with the flag of the new handshake, as nodes of OTP 23 and 24 send it
  * that do not ask EPMD) is taken from initiators; it is never sent. Nodes before OTP 23 are refused by their flags.
@@ -134,8 +134,7 @@ const malformed = (detail: string): Step => failed({ _tag: "Malformed", detail }
  * @category predicates
  * @since 0.1.0
  */
-export const isNodeName = (name: string): boolean =>
-  name.length <= 255 && /^[^@\s\0-\x1f]+@[^@\s\0-\x1f]+$/.test(name)
+export const isNodeName = (name: string): boolean => name.length <= 255 && /^[^@\s\p{Cc}]+@[^@\s\p{Cc}]+$/u.test(name)
 
 const nameFrom = (bytes: Uint8Array): string =>
   Bytes.text(bytes) ?? Array.from(bytes, (byte) => String.fromCharCode(byte)).join("")

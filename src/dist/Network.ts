@@ -1,6 +1,6 @@
 /**
- * What the distribution needs of its host: byte streams to other nodes, turns of the event loop, unpredictable bytes and the
- * digest of the handshake.
+ * What the distribution needs of its host: byte streams to other nodes, turns of the event loop, unpredictable bytes
+ * and the digest of the handshake.
  *
  * A `Link` is a plain stream of bytes with callbacks instead of Effects, because every message of a node passes through
  * it. `NodeNetwork` implements the service with the sockets of Node.js; a test may implement it in memory.

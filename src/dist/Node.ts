@@ -2,12 +2,12 @@
  * The node as a member of a cluster: everything of the local node, and the way to others.
  *
  * `layer` makes a node that speaks the distribution protocol of Erlang. Connections open when something is first sent to
- * another node, and every function that reaches a local process reaches a remote one as well: refs, `Process.send`, links,
- * monitors.
+ * another node, and every function that reaches a local process reaches a remote one as well: refs, `Process.send`,
+ * links, monitors.
  *
- * Guarantees: when a connection is lost, every link, monitor and call to that node ends exactly once; pids of an earlier
- * life of a node are dead for ever; signals between two processes keep their order. Refused by default: weak cookies and
- * addresses beyond this host.
+ * Guarantees: when a connection is lost, every link, monitor and call to that node ends exactly once; pids of an
+ * earlier life of a node are dead for ever; signals between two processes keep their order. Refused by default: weak
+ * cookies and addresses beyond this host.
  *
  * @since 0.1.0
  */
@@ -207,12 +207,17 @@ export const makeDistributed: (
       inWire(
         network.listen({ host, port }, (link) => distribution === undefined ? link.close() : distribution.accept(link))
       )
-    const refuse = (reason: NodeStartError["reason"], detail: string) => new NodeStartError({ node: name, reason, detail })
+    const refuse = (reason: NodeStartError["reason"], detail: string) =>
+      new NodeStartError({ node: name, reason, detail })
 
     let creation = 0
     if (options.listen !== false) {
       const wanted = options.listen?.port
-      const range = wanted === undefined ? { from: 0, to: 0 } : typeof wanted === "number" ? { from: wanted, to: wanted } : wanted
+      const range = wanted === undefined
+        ? { from: 0, to: 0 }
+        : typeof wanted === "number"
+        ? { from: wanted, to: wanted }
+        : wanted
       const tryFrom = (port: number): Effect.Effect<{ readonly port: number }, NetworkError> =>
         Effect.catch(
           listenOn(port),
@@ -316,7 +321,8 @@ export const remote: {
   ("pid" in address ? ProcessRef.fromPid(protocol, address.pid) : ProcessRef.named(protocol, address)) as never // by overload
 
 /**
- * Calls any process with any term (`gen_server:call/3`) and gives the reply as it came. 5 seconds unless said otherwise.
+ * Calls any process with any term (`gen_server:call/3`) and gives the reply as it came. 5 seconds unless said
+ * otherwise.
  *
  * @category clients
  * @since 0.1.0
@@ -420,12 +426,13 @@ export const events: Stream.Stream<Event, never, Local.Node> = Stream.unwrap(
         Effect.acquireRelease(
           Effect.sync(() => distribution.subscribe((event) => Queue.offerUnsafe(queue, event))),
           (stop) => Effect.sync(stop)
-        )))
+        )
+      ))
 )
 
 /**
- * Has the comings and goings of other nodes sent to the calling process as messages (`net_kernel:monitor_nodes/1`), until
- * the surrounding scope closes: in a process, until it ends.
+ * Has the comings and goings of other nodes sent to the calling process as messages (`net_kernel:monitor_nodes/1`),
+ * until the surrounding scope closes: in a process, until it ends.
  *
  * @category connections
  * @since 0.1.0

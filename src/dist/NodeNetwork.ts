@@ -108,8 +108,10 @@ const listen = (
   Effect.map(
     Effect.acquireRelease(
       Effect.callback<Net.Server, NetworkError>((resume) => {
-        const server = Net.createServer({ allowHalfOpen: true, noDelay: true }, (socket) => onLink(new SocketLink(socket)))
-        const onError = (error: NodeJS.ErrnoException): void => resume(Effect.fail(failure("listen", address, error)))
+        const server = Net.createServer({ allowHalfOpen: true, noDelay: true }, (socket) =>
+          onLink(new SocketLink(socket)))
+        const onError = (error: NodeJS.ErrnoException): void =>
+          resume(Effect.fail(failure("listen", address, error)))
         server.once("error", onError)
         server.listen({ host: address.host, port: address.port, backlog: 1024 }, () => {
           server.off("error", onError)

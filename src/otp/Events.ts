@@ -1,17 +1,17 @@
 /**
  * Events: typed topics to which anyone may publish, and to which processes and streams subscribe.
  *
- * A topic is a value made from a schema or a message. Someone *opens* it on a node and so owns it; everyone who has the topic
- * may publish and subscribe, wherever they are on that node: no reference is handed around. A process gets the events as the
- * typed info of the topic (put `topic.message` into its protocol) or as another message of its own, a stream gets them from a
- * buffer.
+ * A topic is a value made from a schema or a message. Someone *opens* it on a node and so owns it; everyone who has the
+ * topic may publish and subscribe, wherever they are on that node: no reference is handed around. A process gets the
+ * events as the typed info of the topic (put `topic.message` into its protocol) or as another message of its own, a
+ * stream gets them from a buffer.
  *
- * Guarantees. All subscribers see the events in one order, that in which they were published. Publishing never waits: an event goes into
- * the mailbox of each subscriber, and what a full mailbox does is its own policy (`suspend` and `fail` have nobody who could
- * wait, so they drop and count); a stream that is too slow loses the oldest or the newest, and counts. One slow subscriber
- * delays nobody. Subscribing twice is subscribing once. When the owner ends, however it ends, each process gets one Down with the
- * owner's reason, behind all events and whatever the bound of its mailbox; a stream ends, or fails with `EventsError` when the
- * owner crashed. Subscribers that end are forgotten in that moment.
+ * Guarantees. All subscribers see the events in one order, that in which they were published. Publishing never waits:
+ * an event goes into the mailbox of each subscriber, and what a full mailbox does is its own policy (`suspend` and
+ * `fail` have nobody who could wait, so they drop and count); a stream that is too slow loses the oldest or the newest,
+ * and counts. One slow subscriber delays nobody. Subscribing twice is subscribing once. When the owner ends, however it
+ * ends, each process gets one Down with the owner's reason, behind all events and whatever the bound of its mailbox; a
+ * stream ends, or fails with `EventsError` when the owner crashed. Subscribers that end are forgotten in that moment.
  *
  * Refuses: to open a topic twice, and to publish to one that is not open.
  *
@@ -115,7 +115,8 @@ export const topic = <const Name extends string, P extends Schema.Top | Schema.S
   fromMessage(Message.Info(name, { payload }))
 
 /**
- * Another topic with the same events: one per room, say. Subscribers of both tell them apart by the message that `as` names.
+ * Another topic with the same events: one per room, say. Subscribers of both tell them apart by the message that `as`
+ * names.
  *
  * @category topics
  * @since 0.1.0
@@ -165,8 +166,8 @@ const reasonOf = (exit: Exit.Exit<unknown, unknown>): ExitReason.ExitReason => {
 }
 
 /**
- * Opens a topic on this node, until the surrounding scope closes or, in a process, the process ends. `AlreadyOpen` when a topic of that
- * name is open.
+ * Opens a topic on this node, until the surrounding scope closes or, in a process, the process ends. `AlreadyOpen` when
+ * a topic of that name is open.
  *
  * @category opening
  * @since 0.1.0
@@ -213,7 +214,8 @@ type Payload<M extends Message.Any> = [Message.PayloadInput<M>] extends [void] ?
   : [payload: Message.PayloadInput<M>]
 
 /**
- * Publishes an event. It is in the mailboxes and buffers of all subscribers when this returns, and nobody was waited for.
+ * Publishes an event. It is in the mailboxes and buffers of all subscribers when this returns, and nobody was waited
+ * for.
  *
  * @category publishing
  * @since 0.1.0
@@ -254,8 +256,8 @@ export interface MapOptions<M extends Message.Any, As extends OneWay> extends Su
 }
 
 /**
- * Subscribes the calling process: events arrive as the message of the topic, or as another one (`as` and `map`). The same
- * again changes nothing. Gives the reference of the Down that comes when the topic ends.
+ * Subscribes the calling process: events arrive as the message of the topic, or as another one (`as` and `map`). The
+ * same again changes nothing. Gives the reference of the Down that comes when the topic ends.
  *
  * @category subscribing
  * @since 0.1.0
@@ -291,8 +293,8 @@ const current: Effect.Effect<Behaviour.Process, never, Process.CurrentProcess> =
 )
 
 /**
- * Ends the subscription of the calling process: nothing more comes, also no Down; what waits in the mailbox stays there. False when there
- * was none.
+ * Ends the subscription of the calling process: nothing more comes, also no Down; what waits in the mailbox stays
+ * there. False when there was none.
  *
  * @category subscribing
  * @since 0.1.0

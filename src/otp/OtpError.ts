@@ -7,7 +7,10 @@ import type * as Cause from "effect/Cause"
 import * as Schema from "effect/Schema"
 
 export { ApplicationError, ApplicationStartError, NodeStopped } from "./internal/ApplicationError.ts"
+export { EventsError } from "./internal/EventsError.ts"
+export { RegistryError } from "./internal/RegistryError.ts"
 export { InvalidSupervisorSpec, type Problem } from "./internal/SupervisorError.ts"
+export { TaskExit, TaskLimit, TaskTimeout } from "./internal/TaskError.ts"
 
 const SupervisorStartErrorBase: Schema.Class<
   SupervisorStartError<unknown>,

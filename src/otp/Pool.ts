@@ -164,11 +164,11 @@ export interface Options<M extends Message.Any> {
 export const make: {
   <Args, M extends Message.Any, E, R>(
     server: GenServer.GenServer<Args, M, E, R>,
-    options: Options<NoInfer<M>> & { readonly args: (worker: number) => Args }
+    options: Options<M> & { readonly args: (worker: number) => Args }
   ): Pool<void, M, E | StartError, R>
   <Args, M extends Message.Any, E, R>(
     server: GenServer.GenServer<Args, M, E, R>,
-    options: Options<NoInfer<M>>
+    options: Options<M>
   ): Pool<Args, M, E | StartError, R>
 } = <M extends Message.Any>(
   server: GenServer.Any,

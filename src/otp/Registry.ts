@@ -1,14 +1,14 @@
 /**
  * Registries: which processes are known under which keys, with a value each (Elixir's `Registry`).
  *
- * In a registry with unique keys a key belongs to one process at a time, so that it can be an address ({@link ref}); with duplicate
- * keys any number of processes may stand under a key, and one process may stand there several times, so that it can be a
- * list of subscribers ({@link dispatch}). Keys and values have schemas, from which their types come; keys are compared by
- * structure. A registry is a value: looking something up asks no process and takes no turn.
+ * In a registry with unique keys a key belongs to one process at a time, so that it can be an address ({@link ref});
+ * with duplicate keys any number of processes may stand under a key, and one process may stand there several times, so
+ * that it can be a list of subscribers ({@link dispatch}). Keys and values have schemas, from which their types come;
+ * keys are compared by structure. A registry is a value: looking something up asks no process and takes no turn.
  *
- * Guarantees: the entries of a process vanish in the moment it ends, before anyone learns of its end, so that a lookup never gives
- * a process whose Down has been seen; nothing is kept of it afterwards; the entries of a key are in the order in which they
- * were registered. When the scope of the registry closes, it is empty and takes nothing any more.
+ * Guarantees: the entries of a process vanish in the moment it ends, before anyone learns of its end, so that a lookup
+ * never gives a process whose Down has been seen; nothing is kept of it afterwards; the entries of a key are in the
+ * order in which they were registered. When the scope of the registry closes, it is empty and takes nothing any more.
  *
  * Refuses: processes of other nodes, and a second process under a unique key.
  *
@@ -39,19 +39,19 @@ import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Formatter from "effect/Formatter"
 import * as Layer from "effect/Layer"
-import * as MutableHashMap from "effect/MutableHashMap"
 import * as Option from "effect/Option"
-import * as Schema from "effect/Schema"
+import type * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import { format as formatAddress } from "../process/Address.ts"
 import * as Behaviour from "../process/Behaviour.ts"
-import * as Message from "../process/Message.ts"
-import { Node, type Service as NodeService } from "../process/Node.ts"
+import type * as Message from "../process/Message.ts"
+import { Node } from "../process/Node.ts"
 import * as Process from "../process/Process.ts"
 import { named, type NamedRef } from "../process/ProcessRef.ts"
 import type * as Protocol from "../process/Protocol.ts"
-import { isPid, type Pid } from "../term/Pid.ts"
-import { RegistryError } from "./internal/RegistryError.ts"
+import type { Pid } from "../term/Pid.ts"
+import type { RegistryError } from "./internal/RegistryError.ts"
+import { type LiveEntry, RegistryTable } from "./internal/RegistryTable.ts"
 
 export { RegistryError } from "./internal/RegistryError.ts"
 
@@ -117,163 +117,10 @@ export interface Options<KS extends Schema.Top, VS extends Schema.Top> {
   readonly listeners?: ReadonlyArray<Process.Target>
 }
 
-/** The payload of what listeners get. `key` and `value` are not checked again. */
-const change = {
-  registry: Schema.String,
-  key: Schema.Unknown,
-  pid: Schema.declare(isPid),
-  value: Schema.Unknown
-}
-
-type Change = {
-  readonly registry: Schema.String
-  readonly key: Schema.Unknown
-  readonly pid: Schema.declare<Pid>
-  readonly value: Schema.Unknown
-}
-
-type ChangeMessage<Tag extends string> = Message.Message<Tag, "Info", Schema.Struct<Change>, Schema.Void, Schema.Never>
-
-/**
- * What a listener gets when a process was registered. Make it a message of the listener's protocol.
- *
- * @category listeners
- * @since 0.1.0
- */
-export const Registered: ChangeMessage<"Registered"> = Message.Info("Registered", { payload: change })
-
-/**
- * What a listener gets when an entry was removed, by its process or because that has ended.
- *
- * @category listeners
- * @since 0.1.0
- */
-export const Unregistered: ChangeMessage<"Unregistered"> = Message.Info("Unregistered", { payload: change })
-
-// --- the tables ------------------------------------------------------------------------------------------------------
-
-interface LiveEntry<K, V> extends Entry<K, V> {
-  value: V
-  readonly process: Behaviour.Process
-}
-
-/** What a process has in the registry. */
-interface Holding<K, V> {
-  readonly entries: Set<LiveEntry<K, V>>
-  readonly unwatch: () => void
-}
-
-class Table<in out K, in out V> implements Registry<K, V> {
-  declare readonly [TypeId]: { readonly _K: (_: K) => K; readonly _V: (_: V) => V } // types only
-  readonly name: string
-  readonly kind: "unique" | "duplicate"
-  readonly node: NodeService
-  private readonly listeners: ReadonlyArray<Process.Target>
-  private readonly byKey = MutableHashMap.empty<K, Set<LiveEntry<K, V>>>()
-  private readonly byProcess = new Map<Behaviour.Process, Holding<K, V>>()
-  private closed = false
-
-  constructor(node: NodeService, kind: "unique" | "duplicate", name: string, listeners: ReadonlyArray<Process.Target>) {
-    this.node = node
-    this.kind = kind
-    this.name = name
-    this.listeners = listeners
-  }
-
-  at(key: K): ReadonlyArray<LiveEntry<K, V>> {
-    const entries = MutableHashMap.get(this.byKey, key)
-    return Option.isNone(entries) ? [] : [...entries.value]
-  }
-
-  first(key: K): LiveEntry<K, V> | undefined {
-    const entries = MutableHashMap.get(this.byKey, key)
-    return Option.isNone(entries) ? undefined : entries.value.values().next().value
-  }
-
-  of(process: Behaviour.Process | undefined): ReadonlyArray<LiveEntry<K, V>> {
-    const holding = process === undefined ? undefined : this.byProcess.get(process)
-    return holding === undefined ? [] : [...holding.entries]
-  }
-
-  all(): ReadonlyArray<LiveEntry<K, V>> {
-    return [...MutableHashMap.values(this.byKey)].flatMap((entries) => [...entries])
-  }
-
-  add(process: Behaviour.Process, key: K, value: V): Effect.Effect<void, RegistryError> {
-    if (this.closed) {
-      return Effect.die(new Error(`registry ${this.name}: its scope has closed, it takes no entry any more`))
-    }
-    if (!process.alive) return Effect.fail(this.error(key, "NoProcess", process.displayName))
-    const present = MutableHashMap.get(this.byKey, key)
-    if (this.kind === "unique" && Option.isSome(present)) {
-      const [holder] = present.value
-      return Effect.fail(this.error(key, "AlreadyRegistered", holder!.pid.toString()))
-    }
-    const entry: LiveEntry<K, V> = { key, pid: process.pid, value, process }
-    if (Option.isSome(present)) present.value.add(entry)
-    else MutableHashMap.set(this.byKey, key, new Set([entry]))
-    this.holding(process).entries.add(entry)
-    this.tell(Registered, entry)
-    return Effect.void
-  }
-
-  private holding(process: Behaviour.Process): Holding<K, V> {
-    let holding = this.byProcess.get(process)
-    if (holding === undefined) {
-      const unwatch = Behaviour.watch(process, () => this.forget(process))
-      this.byProcess.set(process, holding = { entries: new Set(), unwatch })
-    }
-    return holding
-  }
-
-  /** The process has ended. */
-  private forget(process: Behaviour.Process): void {
-    const holding = this.byProcess.get(process)
-    if (holding === undefined) return
-    this.byProcess.delete(process)
-    for (const entry of holding.entries) this.drop(entry)
-  }
-
-  remove(entry: LiveEntry<K, V>): void {
-    const holding = this.byProcess.get(entry.process)
-    if (holding === undefined || !holding.entries.delete(entry)) return
-    if (holding.entries.size === 0) {
-      this.byProcess.delete(entry.process)
-      holding.unwatch()
-    }
-    this.drop(entry)
-  }
-
-  private drop(entry: LiveEntry<K, V>): void {
-    const entries = MutableHashMap.get(this.byKey, entry.key)
-    if (Option.isSome(entries)) {
-      entries.value.delete(entry)
-      if (entries.value.size === 0) MutableHashMap.remove(this.byKey, entry.key)
-    }
-    this.tell(Unregistered, entry)
-  }
-
-  private tell(message: Message.Any, { key, pid, value }: Entry<K, V>): void {
-    for (const listener of this.listeners) {
-      const process = Behaviour.processAt(this.node, listener)
-      if (process !== undefined) Behaviour.post(process, message, { registry: this.name, key, pid, value })
-    }
-  }
-
-  error(key: K, reason: RegistryError["reason"], process: string): RegistryError {
-    return new RegistryError({ registry: this.name, key, reason, process })
-  }
-
-  close(): void {
-    this.closed = true
-    for (const { unwatch } of this.byProcess.values()) unwatch()
-    this.byProcess.clear()
-    MutableHashMap.clear(this.byKey)
-  }
-}
+export { Registered, Unregistered } from "./internal/RegistryTable.ts"
 
 /** Every registry is made in this file. */
-const tableOf = <K, V>(registry: Registry<K, V>): Table<K, V> => registry as Table<K, V>
+const tableOf = <K, V>(registry: Registry<K, V>): RegistryTable<K, V> => registry as unknown as RegistryTable<K, V>
 
 const make = (
   kind: "unique" | "duplicate",
@@ -281,7 +128,9 @@ const make = (
 ): Effect.Effect<never, never, Node | Scope.Scope> =>
   Effect.flatMap(Node, (node) =>
     Effect.acquireRelease(
-      Effect.sync(() => new Table<unknown, unknown>(node, kind, options.name ?? "registry", options.listeners ?? [])),
+      Effect.sync(() =>
+        new RegistryTable<unknown, unknown>(node, kind, options.name ?? "registry", options.listeners ?? [])
+      ),
       (table) => Effect.sync(() => table.close())
     )) as Effect.Effect<never, never, Node | Scope.Scope> // the signatures of its callers state the types
 
@@ -349,14 +198,18 @@ const current: Effect.Effect<Behaviour.Process, never, Process.CurrentProcess> =
 )
 
 /**
- * Registers the calling process under a key. A unique key that is taken fails with `AlreadyRegistered`, also when the calling process
- * has it itself.
+ * Registers the calling process under a key. A unique key that is taken fails with `AlreadyRegistered`, also when the
+ * calling process has it itself.
  *
  * @category registering
  * @since 0.1.0
  */
 export const register: {
-  <K, V>(registry: Duplicate<K, V>, key: NoInfer<K>, ...value: Value<V>): Effect.Effect<void, never, Process.CurrentProcess>
+  <K, V>(
+    registry: Duplicate<K, V>,
+    key: NoInfer<K>,
+    ...value: Value<V>
+  ): Effect.Effect<void, never, Process.CurrentProcess>
   <K, V>(
     registry: Registry<K, V>,
     key: NoInfer<K>,
@@ -369,7 +222,7 @@ export const register: {
 ): Effect.Effect<void, never, Process.CurrentProcess> =>
   Effect.flatMap(current, (process) => tableOf(registry).add(process, key, value as V)) as Effect.Effect<
     void,
-    never, // a process that runs is alive, and a duplicate key is never taken
+    never, // a duplicate key is never taken
     Process.CurrentProcess
   >
 
@@ -388,13 +241,14 @@ export const registerFor = <K, V>(
   Effect.suspend(() => {
     const table = tableOf(registry)
     const process = Behaviour.processAt(table.node, target)
-    return process === undefined
+    return process?.alive !== true
       ? Effect.fail(table.error(key, "NoProcess", formatAddress(Process.toAddress(target))))
       : table.add(process, key, value as V)
   })
 
 /**
- * Removes the entries of the calling process under a key, all or those whose value satisfies a predicate. Gives how many there were.
+ * Removes the entries of the calling process under a key, all or those whose value satisfies a predicate. Gives how
+ * many there were.
  *
  * @category registering
  * @since 0.1.0
@@ -403,7 +257,8 @@ export const unregister = <K, V>(
   registry: Registry<K, V>,
   key: NoInfer<K>,
   predicate?: (value: V) => boolean
-): Effect.Effect<number, never, Process.CurrentProcess> => Effect.map(current, (process) => remove(registry, process, key, predicate))
+): Effect.Effect<number, never, Process.CurrentProcess> =>
+  Effect.map(current, (process) => remove(registry, process, key, predicate))
 
 /**
  * {@link unregister} for another process.
@@ -434,8 +289,8 @@ const remove = <K, V>(
 }
 
 /**
- * Changes the value of the calling process under a unique key, and gives the new one. Listeners are not told. `NotRegistered` when
- * the key is not that of the calling process.
+ * Changes the value of the calling process under a unique key, and gives the new one. Listeners are not told.
+ * `NotRegistered` when the key is not that of the calling process.
  *
  * @category registering
  * @since 0.1.0
@@ -483,7 +338,8 @@ export const whereis = <K, V>(registry: Unique<K, V>, key: NoInfer<K>): Effect.E
   Effect.sync(() => Option.fromNullishOr(tableOf(registry).first(key)?.pid))
 
 /**
- * The keys under which a process stands, in the order in which it was registered; one that it has several times appears as often.
+ * The keys under which a process stands, in the order in which it was registered; one that it has several times appears
+ * as often.
  *
  * @category looking up
  * @since 0.1.0
@@ -553,7 +409,8 @@ export const count = <K, V>(
 // --- sending ---------------------------------------------------------------------------------------------------------
 
 /**
- * Hands all entries under a key to a function at once, to send them something. The function is not called when there are none.
+ * Hands all entries under a key to a function at once, to send them something. The function is not called when there
+ * are none.
  *
  * @category sending
  * @since 0.1.0
@@ -569,8 +426,8 @@ export const dispatch = <K, V, A, E, R>(
   })
 
 /**
- * The ref of whoever stands under a unique key when a message is sent: it survives restarts, and works wherever a name does. While
- * nobody stands there, calls fail with `NoProcess` and casts vanish.
+ * The ref of whoever stands under a unique key when a message is sent: it survives restarts, and works wherever a name
+ * does. While nobody stands there, calls fail with `NoProcess` and casts vanish.
  *
  * @category refs
  * @since 0.1.0

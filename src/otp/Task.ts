@@ -2,17 +2,19 @@
  * Tasks: one-off work as a process (Elixir's `Task`).
  *
  * **When not to use it.** To run effects side by side and join them, use Effect's own fibers: `Effect.forkChild`,
- * `Effect.all` and `Effect.forEach` with `concurrency`, `FiberSet`. They cost less and do the same. A task is for work that should be
- * a *process*: it has a pid and a name, can be linked, monitored, listed, labelled, killed or shut down by others, has a mailbox and an
- * environment, survives its starter or dies with it as links say, and its crash is an exit reason that supervisors and
- * links understand. For tasks that outlive a request and are to be shut down as a whole, see `TaskSupervisor`.
+ * `Effect.all` and `Effect.forEach` with `concurrency`, `FiberSet`. They cost less and do the same. A task is for work
+ * that should be a *process*: it has a pid and a name, can be linked, monitored, listed, labelled, killed or shut down
+ * by others, has a mailbox and an environment, survives its starter or dies with it as links say, and its crash is an
+ * exit reason that supervisors and links understand. For tasks that outlive a request and are to be shut down as a
+ * whole, see `TaskSupervisor`.
  *
- * Guarantees: a typed failure of the task is a result, which {@link await} gives in the error channel; a crash, or an end from outside, is
- * the typed error `TaskExit` with the exit reason, and goes along the links of the process. A result counts when the process has
- * ended, so that finalizers of the task have run. A task may be awaited several times and from anywhere.
+ * Guarantees: a typed failure of the task is a result, which {@link await} gives in the error channel; a crash, or an
+ * end from outside, is the typed error `TaskExit` with the exit reason, and goes along the links of the process. A
+ * result counts when the process has ended, so that finalizers of the task have run. A task may be awaited several
+ * times and from anywhere.
  *
- * In difference to Elixir a timeout of `await` does not end the caller: it is the typed error `TaskTimeout`, and the task goes
- * on until it is done, shut down, or its scope closes.
+ * In difference to Elixir a timeout of `await` does not end the caller: it is the typed error `TaskTimeout`, and the
+ * task goes on until it is done, shut down, or its scope closes.
  *
  * @example
  * ```ts
@@ -35,7 +37,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
-import * as Result from "effect/Result"
+import type * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type { StartError } from "../process/CallError.ts"
@@ -85,8 +87,8 @@ type Provided = Scope.Scope | Process.CurrentProcess
 // --- starting --------------------------------------------------------------------------------------------------------
 
 /**
- * Starts work whose result is of no interest, tied to the surrounding scope and linked to the calling process. Any failure is a
- * crash.
+ * Starts work whose result is of no interest, tied to the surrounding scope and linked to the calling process. Any
+ * failure is a crash.
  *
  * @category starting
  * @since 0.1.0
@@ -110,8 +112,8 @@ export const startDetached = <A, E, R>(
   Process.spawnDetached(() => effect, { label: "task", ...options })
 
 /**
- * Starts work to be awaited, tied to the surrounding scope and linked to the calling process: when the task crashes, the caller
- * gets its exit signal. With `{ link: false }` the caller learns of a crash from {@link await} alone.
+ * Starts work to be awaited, tied to the surrounding scope and linked to the calling process: when the task crashes,
+ * the caller gets its exit signal. With `{ link: false }` the caller learns of a crash from {@link await} alone.
  *
  * @category starting
  * @since 0.1.0
@@ -134,7 +136,8 @@ export const async = <A, E, R>(
     // Closes it without its finalizer, which is for the scope alone.
     task.untie = () => Scope.closeUnsafe(tie, Exit.void)
     return task
-  })) as unknown as Effect.Effect<Task<A, E>, StartError, Exclude<R, Provided> | Node | Scope.Scope> // the live one is untyped
+    // The live task is untyped.
+  })) as unknown as Effect.Effect<Task<A, E>, StartError, Exclude<R, Provided> | Node | Scope.Scope>
 
 /**
  * Starts work to be awaited that belongs to nobody: it goes on when its starter and all who wait have gone.
@@ -146,7 +149,8 @@ export const asyncDetached = <A, E, R>(
   effect: Effect.Effect<A, E, R>,
   options?: Omit<TaskOptions, "link">
 ): Effect.Effect<Task<A, E>, StartError, Exclude<R, Provided> | Node> =>
-  spawnTask(effect, { ...options }) as unknown as Effect.Effect<Task<A, E>, StartError, Exclude<R, Provided> | Node> // as above
+  // As above.
+  spawnTask(effect, { ...options }) as unknown as Effect.Effect<Task<A, E>, StartError, Exclude<R, Provided> | Node>
 
 // --- waiting ---------------------------------------------------------------------------------------------------------
 
@@ -174,8 +178,8 @@ const await_ = <A, E>(task: Task<A, E>, options?: WaitOptions): Effect.Effect<A,
 
 export {
   /**
-   * Waits for the result of a task: its value, its typed failure, `TaskExit` when it crashed or was ended, `TaskTimeout` when it took
-   * longer than 5 seconds, or than `timeout`.
+   * Waits for the result of a task: its value, its typed failure, `TaskExit` when it crashed or was ended,
+   * `TaskTimeout` when it took longer than 5 seconds, or than `timeout`.
    *
    * @category waiting
    * @since 0.1.0
@@ -184,8 +188,8 @@ export {
 }
 
 /**
- * Waits for the results of several tasks, in their order, all together at most 5 seconds or `timeout`. Fails with the first
- * failure; the others go on.
+ * Waits for the results of several tasks, in their order, all together at most 5 seconds or `timeout`. Fails with the
+ * first failure; the others go on.
  *
  * @category waiting
  * @since 0.1.0
@@ -239,13 +243,15 @@ export {
 export interface YieldManyOptions extends WaitOptions {
   /** How many results are enough: all by default. */
   readonly limit?: number
-  /** What becomes of the tasks without a result: they go on (`nothing`, the default), untied (`ignore`), or are killed. */
+  /**
+   * What becomes of the tasks without a result: they go on (`nothing`, the default), untied (`ignore`), or are killed.
+   */
   readonly onTimeout?: "nothing" | "ignore" | "killTask"
 }
 
 /**
- * Waits until all tasks have a result, or `limit` of them, or the time is up. Gives what there is then, in the order of the
- * tasks.
+ * Waits until all tasks have a result, or `limit` of them, or the time is up. Gives what there is then, in the order of
+ * the tasks.
  *
  * @category waiting
  * @since 0.1.0
@@ -296,8 +302,8 @@ export interface ShutdownOptions {
 }
 
 /**
- * Ends a task, and the link to it, and waits until it has ended. Gives its result when it had one, or when it has crashed; none when it
- * was ended by this.
+ * Ends a task, and the link to it, and waits until it has ended. Gives its result when it had one, or when it has
+ * crashed; none when it was ended by this.
  *
  * @category ending
  * @since 0.1.0
@@ -313,13 +319,14 @@ export const shutdown = <A, E>(
     const timeout = options?.timeout ?? defaultTimeout
     return Effect.map(live.end(timeout === "brutalKill" ? undefined : timeout), () => {
       const tag = live.hasResult ? undefined : live.reason?._tag
-      return tag === "Shutdown" || tag === "Killed" ? Option.none() : Option.some(typed<A, E>(live.outcome!)) // it has ended
+      if (tag === "Shutdown" || tag === "Killed") return Option.none()
+      return Option.map(Option.fromUndefinedOr(live.outcome), typed<A, E>)
     })
   })
 
 /**
- * Lets a task go on by itself: without link, and also when the scope closes in which it was started. Gives its result when it
- * has one already.
+ * Lets a task go on by itself: without link, and also when the scope closes in which it was started. Gives its result
+ * when it has one already.
  *
  * @category ending
  * @since 0.1.0
@@ -348,8 +355,8 @@ export interface StreamOptions<OnTimeout extends "exit" | "killTask"> {
   /** How long one task may take: 5 seconds by default; `"Infinity"` waits for ever. */
   readonly timeout?: Duration.Input
   /**
-   * What a task means that takes longer: the stream fails with `TaskTimeout` (`exit`, the default), or the task is killed and
-   * its result is that error.
+   * What a task means that takes longer: the stream fails with `TaskTimeout` (`exit`, the default), or the task is
+   * killed and its result is that error.
    */
   readonly onTimeout?: OnTimeout
 }
@@ -366,10 +373,12 @@ export type StreamResult<A, E, OnTimeout> = Result.Result<
 >
 
 /**
- * Runs a function over many elements, each in a task of its own, a bounded number at a time, and gives their results as a stream:
- * a value, a typed failure, or `TaskExit` for a task that crashed. Tasks that still run are killed when the stream ends.
+ * Runs a function over many elements, each in a task of its own, a bounded number at a time, and gives their results as
+ * a stream: a value, a typed failure, or `TaskExit` for a task that crashed. Tasks that still run are killed when the
+ * stream ends.
  *
- * In difference to Elixir the tasks are not linked to the process that runs the stream: a crash is a result like the others.
+ * In difference to Elixir the tasks are not linked to the process that runs the stream: a crash is a result like the
+ * others.
  *
  * @category streams
  * @since 0.1.0
@@ -382,4 +391,6 @@ export const asyncStream = <B, A, E, R, const OnTimeout extends "exit" | "killTa
   StreamResult<A, E, OnTimeout>,
   StartError | (OnTimeout extends "exit" ? TaskTimeout : never),
   Exclude<R, Provided> | Node
-> => streamOf(items, (item) => spawnTask(Effect.suspend(() => f(item)), {}), options) as never // the types of what it gives
+> =>
+  // The signature states the types of what it gives.
+  streamOf(items, (item) => spawnTask(Effect.suspend(() => f(item)), {}), options) as never

@@ -15,7 +15,7 @@ import { isReference, type Reference } from "../term/Reference.ts"
 export interface Name {
   readonly name: string
   readonly node?: string
-  /** Who knows the name when it is not the node itself (OTP's `{via, Module, Name}`). For names of the sender's node. */
+  /** Who knows the name when the node itself does not (OTP's `{via, Module, Name}`). For names of the sender's node. */
   readonly via?: Via
 }
 

@@ -96,20 +96,15 @@ export const start = (
   options: StartOptions
 ): Effect.Effect<ServerProcess, unknown, Node | Scope.Scope> =>
   Effect.flatMap(Effect.scope, (scope) =>
-    Effect.suspend(() => {
-      let started: ServerProcess | undefined
-      return Effect.map(
-        Effect.flatMap(Node, ({ runtime }) =>
-          Effect.withFiber((fiber) =>
-            tie(
-              scope,
-              Effect.map(startServer(runtime, behaviour, args, options, fiber), (process) => started = process),
-              options.stopWithin
-            )
-          )),
-        () => started!
-      )
-    }))
+    tie(
+      scope,
+      (restore) =>
+        Effect.withFiber((fiber) => {
+          const { runtime } = Context.get(fiber.context as Context.Context<Node>, Node)
+          return startServer(runtime, behaviour, args, options, fiber, restore)
+        }),
+      options.stopWithin
+    ))
 
 /**
  * The ref of an instance, with the methods of a protocol. The caller says of which type it is.
@@ -242,8 +237,9 @@ export const processAt = (node: NodeService, target: Process.Target): LocalProce
 
 /**
  * Has a function called in the very turn in which a process of this node ends, when its name is free and before anyone
- * learns of it, so that what is kept about a process goes with it. The function must be quick and must not throw, run code of
- * users or resume a fiber. It is called at once when the process has ended. Gives the function that stops watching.
+ * learns of it, so that what is kept about a process goes with it. The function must be quick and must not throw, run
+ * code of users or resume a fiber. It is called at once when the process has ended. Gives the function that stops
+ * watching.
  *
  * @category processes
  * @since 0.1.0
@@ -262,15 +258,18 @@ export const watch = (process: LocalProcess, onEnd: (reason: ExitReason) => void
 }
 
 /**
- * Puts a cast or info into the mailbox of a process of this node, from nobody who could wait: when the mailbox is full, its
- * policy decides, and under `suspend` and `fail` the message is dropped and counted. It is never handled in the turn of
- * the caller.
+ * Puts a cast or info into the mailbox of a process of this node, from nobody who could wait: when the mailbox is full,
+ * its policy decides, and under `suspend` and `fail` the message is dropped and counted. It is never handled in the
+ * turn of the caller.
  *
  * @category sending
  * @since 0.1.0
  */
 export const post = (process: LocalProcess, message: Message.Any, payload: unknown): void => {
-  if (!(process instanceof ServerProcess)) return settle(process, process.deliverValue(Message.toValue(message, payload), undefined))
+  if (!(process instanceof ServerProcess)) {
+    settle(process, process.deliverValue(Message.toValue(message, payload), undefined))
+    return
+  }
   const { protocol } = process.behaviour
   const index = protocol.indexByTag.get(message._tag)
   const envelope = index !== undefined && protocol.messages[index] === message
@@ -285,7 +284,8 @@ const settle = (process: LocalProcess, sent: Effect.Effect<void, unknown>): void
 }
 
 /**
- * Runs a function in its turn, behind all that is due on the node now: the way to resume a fiber from where that is not allowed.
+ * Runs a function in its turn, behind all that is due on the node now: the way to resume a fiber from where that is not
+ * allowed.
  *
  * @category processes
  * @since 0.1.0

@@ -163,16 +163,10 @@ export const spawn = <A, E, R>(
     const { runtime } = yield* Node
     const scope = yield* Effect.scope
     const fiber = Fiber.getCurrent()!
-    let pid: Pid | undefined
-    yield* tie(
-      scope,
-      Effect.tap(
-        // The services of the body are those of the fiber that starts it.
-        spawnIn(runtime, body as (mailbox: Queue.Dequeue<unknown>) => Effect.Effect<unknown, unknown>, options, fiber),
-        (process) => Effect.sync(() => pid = process.pid)
-      )
-    )
-    return pid!
+    const process = yield* tie(scope, () =>
+      // The services of the body are those of the fiber that starts it.
+      spawnIn(runtime, body as (mailbox: Queue.Dequeue<unknown>) => Effect.Effect<unknown, unknown>, options, fiber))
+    return process.pid
   }) as Effect.Effect<Pid, CallError.StartError, Exclude<R, Scope.Scope | CurrentProcess> | Node | Scope.Scope>
 
 /**

@@ -18,13 +18,10 @@ import * as Scheduler from "effect/Scheduler"
 import * as Scope from "effect/Scope"
 import type { Address } from "../process/Address.ts"
 import { noConnection } from "../process/ExitReason.ts"
-import type { From } from "../process/Handler.ts"
 import { type Any as AnyMessage, toValue } from "../process/Message.ts"
 import * as Node from "../process/Node.ts"
 import * as Process from "../process/Process.ts"
-import { Request } from "../process/Signal.ts"
 import type { Inbound, InboundRequest, TransportService } from "../process/Transport.ts"
-import type { Pid } from "../term/Pid.ts"
 import { make as makeServices, whileTimePasses } from "./internal/TestControls.ts"
 
 /** What is on its way, and what was lost when connections were cut. */
@@ -91,22 +88,28 @@ const transportOf = (member: Member): TransportService => {
       if (lane === undefined) return Effect.fail({ _tag: "NodeDown" })
       switch (message._tag) {
         case "Call": {
-          // The answer comes back on the lane of the node that gives it, if there still is one.
-          const answer = (exit: Exit.Exit<unknown, unknown>): void =>
-            lane.to.lanes.get(member.node.name)?.post((inbound) => void inbound.reply(message.reply, () => exit))
-          const request = requestOf(from, message.message, message.payload, answer)
+          const request: InboundRequest = {
+            caller: from,
+            ...requestOf(message.message, message.payload),
+            // The answer comes back on the lane of the node that gives it, if there still is one.
+            reply: (_, exit) =>
+              lane.to.lanes.get(member.node.name)?.post((inbound) => {
+                inbound.reply(message.reply, () => exit, lane.to.node.name)
+              })
+          }
           lane.post((inbound) => void inbound.call(to, request))
           break
         }
         case "Cast": {
-          const raw = toValue(message.message, message.payload)
-          const decode = decodeOf(message.message, message.payload)
-          lane.post((inbound) => void inbound.cast(to, { raw, decode }))
+          const request = requestOf(message.message, message.payload)
+          lane.post((inbound) => void inbound.cast(to, request))
           break
         }
-        case "Info":
-          lane.post((inbound) => void inbound.deliver(to, toValue(message.message, message.payload)))
+        case "Info": {
+          const request = requestOf(message.message, message.payload)
+          lane.post((inbound) => void inbound.info(to, request))
           break
+        }
         case "Term":
           lane.post((inbound) => void inbound.deliver(to, message.value))
           break
@@ -132,30 +135,14 @@ const transportOf = (member: Member): TransportService => {
   }
 }
 
-/** Finds the message of a request among those of the receiver, by tag and kind. */
-const decodeOf = (message: AnyMessage, payload: unknown): InboundRequest["decode"] => (messages) => {
-  const found = messages.find((other) => other._tag === message._tag && other.kind === message.kind)
-  return found === undefined ? undefined : { message: found, payload }
-}
-
-const requestOf = (
-  caller: Pid,
-  message: AnyMessage,
-  payload: unknown,
-  answer: (exit: Exit.Exit<unknown, unknown>) => void
-): InboundRequest => {
-  const from: From<unknown, unknown> = {
-    caller,
-    reply: (value) => Effect.sync(() => answer(Exit.succeed(value))),
-    fail: (error) => Effect.sync(() => answer(Exit.fail(error)))
+/** A request as the other node sees it: its message is found among those of the receiver, by tag and kind. */
+const requestOf = (message: AnyMessage, payload: unknown): Pick<InboundRequest, "raw" | "decode"> => ({
+  raw: toValue(message, payload),
+  decode: (messages) => {
+    const found = messages.find((other) => other._tag === message._tag && other.kind === message.kind)
+    return found === undefined ? undefined : { message: found, payload }
   }
-  return {
-    caller,
-    raw: new Request(message._tag, payload, from),
-    decode: decodeOf(message, payload),
-    reply: (_, exit) => answer(exit)
-  }
-}
+})
 
 /**
  * Options of a cluster.
@@ -343,7 +330,9 @@ export const layer = (names: ReadonlyArray<string>, options?: Options): Layer.La
       const context = yield* makeServices(options?.seed)
       const cluster = yield* whileTimePasses(
         Effect.gen(function*() {
-          const made = new Cluster(yield* Effect.scope, options, context)
+          // One scope for all nodes, so that those that are started later close with the others.
+          const nodes = yield* Scope.fork(yield* Effect.scope)
+          const made = new Cluster(nodes, options, context)
           for (const name of names) yield* made.start(name)
           return made
         }),

@@ -104,8 +104,10 @@ export interface Options {
 interface Expected {
   readonly words: string
   /** The value to give, or why it is not the expected one (empty when that is plain). */
-  readonly take: (value: unknown) => { readonly value: unknown } | { readonly why: string }
+  readonly take: (value: unknown) => Taken
 }
+
+type Taken = { readonly value: unknown } | { readonly why: string }
 
 /** The default wait outside of `TestNode.layer`. */
 const liveWait = Duration.seconds(3)
@@ -428,24 +430,35 @@ const peekOf = (mailbox: Queue.Dequeue<unknown>): ReadonlyArray<unknown> => {
 }
 
 /** A value as the message of this tag: a call as it reaches a process that serves no protocol, or a tagged value. */
-const receivedOf = (
-  tag: string,
-  message: Message.Any | undefined,
-  value: unknown
-): { readonly value: unknown } | { readonly why: string } => {
+const receivedOf = (tag: string, message: Message.Any | undefined, value: unknown): Taken => {
   if (value instanceof Signal.Request) {
-    return value.message === tag ? { value: { _tag: tag, payload: value.payload, from: value.from } } : { why: "" }
+    const { from, payload } = value
+    if (value.message === tag) return { value: { _tag: tag, payload, from } }
+    // A call from another node, whose request nobody has decoded.
+    if (value.message !== "$gen_call" || message?.kind !== "Call") return { why: "" }
+    const taken = payloadOf(message, payload)
+    return "why" in taken ? taken : { value: { _tag: tag, payload: taken.value, from } }
   }
-  if (typeof value !== "object" || value === null || !("_tag" in value) || value._tag !== tag) return { why: "" }
-  if (message === undefined) return { value }
-  if (message.kind === "Call") return { why: `${tag} is a call, and this was sent as an ordinary message` }
-  const { _tag, ...fields } = value as { readonly _tag: string; readonly payload?: unknown }
-  const inner: unknown = fields.payload
-  if (SchemaAST.isVoid(message.payloadSchema.ast)) return { value: { _tag: tag, payload: undefined } }
+  if (message === undefined) return isTagged(value) && value._tag === tag ? { value } : { why: "" }
+  const taken = payloadOf(message, value)
+  if ("why" in taken) return taken
+  return message.kind === "Call"
+    ? { why: `${tag} is a call, and this was sent as an ordinary message` }
+    : { value: { _tag: tag, payload: taken.value } }
+}
+
+const isTagged = (value: unknown): value is { readonly _tag: unknown; readonly payload?: unknown } =>
+  typeof value === "object" && value !== null && "_tag" in value
+
+/** The payload in a tagged value of a message. */
+const payloadOf = (message: Message.Any, value: unknown): Taken => {
+  if (!isTagged(value) || value._tag !== message._tag) return { why: "" }
+  if (SchemaAST.isVoid(message.payloadSchema.ast)) return { value: undefined }
+  const { _tag, ...fields } = value
   const isPayload = Schema.is(message.payloadSchema)
-  if (isPayload(fields)) return { value: { _tag: tag, payload: fields } }
-  if (isPayload(inner)) return { value: { _tag: tag, payload: inner } }
-  return { why: `this is no payload of ${tag}` }
+  if (isPayload(fields)) return { value: fields }
+  const inner: unknown = value.payload
+  return isPayload(inner) ? { value: inner } : { why: `this is no payload of ${message._tag}` }
 }
 
 const addressOf = Process.toAddress

@@ -7,7 +7,9 @@ import * as fc from "./generate.ts"
 
 const word = fc.integer({ min: 0, max: 0xffffffff })
 const pid = fc.tuple(word, word, word).map(([id, serial, creation]) => new Pid.Pid("a@h", id, serial, creation))
-const ref = fc.tuple(word, fc.array(word, { minLength: 1, maxLength: 5 })).map(([c, ids]) => new Reference.Reference("a@h", c, ids))
+const ref = fc.tuple(word, fc.array(word, { minLength: 1, maxLength: 5 })).map(([c, ids]) =>
+  new Reference.Reference("a@h", c, ids)
+)
 const name = fc.string({ maxLength: 20 }).filter((text) => Atom.isValidName(text))
 const reason = fc.constantFrom(Atom.make("normal"), Atom.make("killed"), Term.parseUnsafe("{shutdown, [1, 2]}"))
 const id = fc.bigInt({ min: 1n, max: 0xffffffffffffffffn }).map((n) => n <= 9007199254740991n ? Number(n) : n)
@@ -71,7 +73,11 @@ describe("Control", () => {
   })
 
   it("an alias is reached by operation 37 where the peer knows it, else by 33", () => {
-    const control: Control.Control = { _tag: "Send", from: new Pid.Pid("a@h", 1, 0, 1), to: new Reference.Reference("a@h", 1, [1]) }
+    const control: Control.Control = {
+      _tag: "Send",
+      from: new Pid.Pid("a@h", 1, 0, 1),
+      to: new Reference.Reference("a@h", 1, [1])
+    }
     assert.deepStrictEqual([...encoded(control, DistFlags.offered).subarray(0, 6)], [104, 4, 97, 37, 97, 4])
     assert.deepStrictEqual([...encoded(control, DistFlags.offered & ~without).subarray(0, 4)], [104, 3, 97, 33])
   })

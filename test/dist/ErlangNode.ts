@@ -1,5 +1,6 @@
 /**
- * Real Erlang nodes for tests: a private EPMD on a free port, nodes that evaluate expressions, all ended with the scope.
+ * Real Erlang nodes for tests: a private EPMD on a free port, nodes that evaluate expressions, all ended with the
+ * scope.
  */
 import { Context, Effect, Layer, Schedule } from "effect"
 import type { Scope } from "effect"
@@ -42,9 +43,11 @@ const reachable = (port: number): Effect.Effect<void> =>
   )
 
 /** A real EPMD on a port of its own. */
-export class ErlangEpmd extends Context.Service<ErlangEpmd, { readonly port: number; readonly kill: Effect.Effect<void> }>()(
-  "test/ErlangEpmd"
-) {
+export class ErlangEpmd
+  extends Context.Service<ErlangEpmd, { readonly port: number; readonly kill: Effect.Effect<void> }>()(
+    "test/ErlangEpmd"
+  )
+{
   static readonly layer: Layer.Layer<ErlangEpmd> = Layer.effect(ErlangEpmd)(
     Effect.suspend(() =>
       Effect.gen(function*() {
@@ -145,7 +148,7 @@ export const startErlang = (
       })
     const source = fileURLToPath(new URL("../erlang/dist_server", import.meta.url))
     const loaded = yield* evaluate(
-      `begin {ok, M, B} = compile:file(${JSON.stringify(source)}, [binary]), code:load_binary(M, "", B) end`
+      `(fun() -> {ok, M, B} = compile:file(${JSON.stringify(source)}, [binary]), code:load_binary(M, "", B) end)()`
     )
     if (!loaded.startsWith("{module,")) return yield* Effect.die(new Error(`dist_server did not load: ${loaded}`))
     return {

@@ -35,7 +35,10 @@ describe("Fragments", () => {
     const parts = [10, 20_000, 30, 40, 50_000, 60].map((size, i) => new Uint8Array(size).fill(i))
     let result = fragments.first(1n, 6n, "x", parts[0]!)
     for (let i = 1; i < 6; i++) result = fragments.next(1n, BigInt(6 - i), parts[i]!)
-    assert.deepStrictEqual((result as { readonly payload: Uint8Array }).payload, Uint8Array.from(parts.flatMap((part) => [...part])))
+    assert.deepStrictEqual(
+      (result as { readonly payload: Uint8Array }).payload,
+      Uint8Array.from(parts.flatMap((part) => [...part]))
+    )
   })
 
   it("fragments out of turn are refused", () => {

@@ -53,7 +53,9 @@ describe("Handshake", () => {
       digest: digestWith("ck"),
       decide: () => "ok"
     })
-    const first = machine.receive(hex("4e 00 00 00 0d 07 df 7f bd 6b 00 01 66 00 0d 74 67 74 40 31 32 37 2e 30 2e 30 2e 31"))
+    const first = machine.receive(
+      hex("4e 00 00 00 0d 07 df 7f bd 6b 00 01 66 00 0d 74 67 74 40 31 32 37 2e 30 2e 30 2e 31")
+    )
     assert.deepStrictEqual(first, {
       _tag: "Continue",
       send: [
@@ -98,7 +100,7 @@ describe("Handshake", () => {
     a.receive(hex("73 6f 6b"))
     const challenge = (name: string, flags: bigint) => {
       const b = Handshake.accept({ ...self(name, 3), self: { name, creation: 1, flags }, decide: () => "ok" })
-      return (b.receive(initiator().start[0]!).send)[1]!
+      return b.receive(initiator().start[0]!).send[1]!
     }
     assert.strictEqual(a.receive(challenge("b@h", DistFlags.offer()))._tag, "Continue")
     const step = a.receive(Uint8Array.of(97, ...new Uint8Array(16)))

@@ -3,12 +3,13 @@
  */
 import { assert, describe, layer } from "@effect/vitest"
 import { Clock, Effect, Fiber, Layer, Option, Queue, Redacted, Schema } from "effect"
-import { ExitReason, GenServer, Message, Process, Protocol, Signal } from "effect-otp"
+import { ExitReason, GenServer, Message, Process, Protocol, Signal, Supervisor } from "effect-otp"
 import * as Node from "effect-otp/dist/Node"
 import * as NodeNetwork from "effect-otp/dist/NodeNetwork"
 import { Etf } from "effect-otp/etf"
 import { Atom, Pid, Reference, Term, Tuple } from "effect-otp/term"
 import { erlangAvailable } from "../erlang/escript.ts"
+import { makeRandom, makeRandomTerm } from "../term/randomTerm.ts"
 import { cookie, ErlangEpmd, startErlang } from "./ErlangNode.ts"
 
 class Overflow extends Schema.TaggedError<Overflow>()("Overflow", { max: Schema.Int }) {}
@@ -39,14 +40,33 @@ const CounterServer = GenServer.make(Counter, {
   }
 })
 
+class OpenProtocol extends Protocol.make("Open", Message.Call("Seen", { success: Schema.Array(Etf.Term) })) {}
+
+/** A server that takes what its protocol does not describe. */
+const Open = GenServer.make(OpenProtocol, {
+  init: () => Effect.succeed<ReadonlyArray<Term.Term>>([]),
+  handlers: {
+    Seen: (_, seen) => GenServer.reply(seen, seen),
+    unhandled: (message, seen) =>
+      message instanceof Signal.Request
+        ? Effect.as(
+          message.from.reply(Tuple.make(Atom.make("answer"), message.payload as Term.Term)),
+          GenServer.next(seen)
+        )
+        : GenServer.next([...seen, message as Term.Term])
+  }
+})
+
 const nodeLayer = (name: string) =>
   Layer.unwrap(
-    Effect.map(ErlangEpmd, ({ port }) =>
-      Node.layer({ name, cookie: Redacted.make(cookie), discovery: { port } }))
+    Effect.map(ErlangEpmd, ({ port }) => Node.layer({ name, cookie: Redacted.make(cookie), discovery: { port } }))
   ).pipe(Layer.provide(NodeNetwork.layer))
 
 describe.skipIf(!erlangAvailable)("against Erlang", () => {
-  layer(Layer.provideMerge(nodeLayer("ours@127.0.0.1"), ErlangEpmd.layer), { timeout: "30 seconds", excludeTestServices: true })(
+  layer(Layer.provideMerge(nodeLayer("ours@127.0.0.1"), ErlangEpmd.layer), {
+    timeout: "30 seconds",
+    excludeTestServices: true
+  })(
     (it) => {
       it.effect("ping in both directions", () =>
         Effect.gen(function*() {
@@ -110,7 +130,10 @@ describe.skipIf(!erlangAvailable)("against Erlang", () => {
           assert.strictEqual(yield* erl.eval("gen_server:call(counter, seen)"), "[{tick,5}]")
           const nobody = yield* Node.remote(Counter, { name: "nobody", node: erl.name })
           assert.strictEqual(reasonOf(yield* Effect.flip(nobody.Get())), "NoProcess")
-          const echoed = yield* Node.callTerm({ name: "counter", node: erl.name }, term("{echo, [1, 2.0, <<\"x\">> | a]}"))
+          const echoed = yield* Node.callTerm(
+            { name: "counter", node: erl.name },
+            term("{echo, [1, 2.0, <<\"x\">> | a]}")
+          )
           assert.strictEqual(Term.print(echoed), "[1,2.0,<<\"x\">>|a]")
         }))
 
@@ -147,7 +170,9 @@ describe.skipIf(!erlangAvailable)("against Erlang", () => {
           yield* erl.eval("register(trapper, spawn(fun dist_server:trapper/0))")
           const trapper = { name: "trapper", node: erl.name }
           const seen = (count: number) => erl.eval(`dist_server:hold(whereis(trapper), ${count})`)
-          const victim = yield* Process.spawn((mailbox) => Effect.flatMap(Queue.take(mailbox), Effect.fail), { name: "victim" })
+          const victim = yield* Process.spawn((mailbox) => Effect.flatMap(Queue.take(mailbox), Effect.fail), {
+            name: "victim"
+          })
           yield* Process.send(trapper, Tuple.make(...[Atom.make("monitor"), victim]))
           yield* Process.send(trapper, Tuple.make(...[Atom.make("link"), victim]))
           yield* erl.eval("trapper ! {monitor, {victim, 'ours@127.0.0.1'}}")
@@ -200,7 +225,10 @@ describe.skipIf(!erlangAvailable)("against Erlang", () => {
           // exit/2 from Erlang.
           const self = yield* Process.self
           yield* erl.eval("register(trapper, spawn(fun dist_server:trapper/0))")
-          yield* Process.send({ name: "trapper", node: erl.name }, Tuple.make(...[Atom.make("exit"), self, Atom.make("please")]))
+          yield* Process.send(
+            { name: "trapper", node: erl.name },
+            Tuple.make(...[Atom.make("exit"), self, Atom.make("please")])
+          )
           const please = yield* Process.receive(Signal.ExitSchema)
           assert.strictEqual(Term.print((please.reason as { readonly error: Term.Term }).error), "please")
           assert.strictEqual((yield* Process.info(self)).pipe(Option.getOrThrow).mailboxLength, 0)
@@ -263,6 +291,136 @@ describe.skipIf(!erlangAvailable)("against Erlang", () => {
           assert.match(error.message, /cookie/)
         }))
 
+      it.effect("what no message describes reaches unhandled; a call can be answered from there", () =>
+        Effect.gen(function*() {
+          const { port } = yield* ErlangEpmd
+          const erl = yield* startErlang("e13@127.0.0.1", { epmdPort: port })
+          yield* GenServer.start(Open, undefined, { name: "open" })
+          const call = (request: string) => erl.eval(`gen_server:call({open, 'ours@127.0.0.1'}, ${request})`)
+          assert.strictEqual(yield* call("{what, is, this}"), "{answer,{what,is,this}}")
+          assert.strictEqual(yield* erl.eval("begin {open, 'ours@127.0.0.1'} ! {odd, [1.0]}, ok end"), "ok")
+          assert.strictEqual(yield* erl.eval("gen_server:cast({open, 'ours@127.0.0.1'}, {odd, cast})"), "ok")
+          assert.strictEqual(yield* call("seen"), "[{odd,[1.0]},{'$gen_cast',{odd,cast}}]")
+          // A low-level process gets terms as they come, and calls as requests.
+          yield* Process.spawn(
+            (mailbox) =>
+              Effect.forever(Effect.flatMap(Queue.take(mailbox), (message) =>
+                message instanceof Signal.Request
+                  ? message.from.reply(Tuple.make(Atom.ok, message.payload as Term.Term))
+                  : Process.send({ name: "catcher", node: erl.name }, message))),
+            { name: "low" }
+          )
+          assert.strictEqual(yield* erl.eval("gen_server:call({low, 'ours@127.0.0.1'}, hello)"), "{ok,hello}")
+          assert.strictEqual(
+            yield* erl.eval(
+              "begin register(catcher, self()), {low, 'ours@127.0.0.1'} ! {any, #{k => 1}}, receive X -> X after 2000 -> none end end"
+            ),
+            "{any,#{k => 1}}"
+          )
+        }))
+
+      it.effect("2000 random terms go to Erlang and come back equal", () =>
+        Effect.gen(function*() {
+          const { port } = yield* ErlangEpmd
+          const erl = yield* startErlang("e14@127.0.0.1", { epmdPort: port })
+          yield* erl.eval("dist_server:start(counter)")
+          const counter = { name: "counter", node: erl.name }
+          const randomTerm = makeRandomTerm(makeRandom(20_241_120), {
+            negativeZero: false,
+            nodes: [["x@y", 3]]
+          })
+          for (let i = 0; i < 2000; i++) {
+            const sent = randomTerm()
+            const back = yield* Node.callTerm(counter, Tuple.make(Atom.make("echo"), sent))
+            assert.isTrue(Term.equals(back, sent), `term ${i}: ${Term.print(sent)} came back as ${Term.print(back)}`)
+          }
+        }))
+
+      it.effect("[F2] a frozen peer is dropped within 0.75 to 1.25 tick times, an idle one is not", () =>
+        Effect.gen(function*() {
+          const { port } = yield* ErlangEpmd
+          yield* Effect.provide(
+            Effect.gen(function*() {
+              const erl = yield* startErlang("frozen@127.0.0.1", {
+                epmdPort: port,
+                arguments: ["-kernel", "net_ticktime", "2"]
+              })
+              assert.strictEqual(yield* Node.ping(erl.name), "pong")
+              yield* Effect.sleep("5 seconds")
+              assert.deepStrictEqual(yield* Node.nodes(), [erl.name])
+              assert.strictEqual(yield* erl.eval("length(nodes())"), "1")
+              const before = yield* Clock.currentTimeMillis
+              yield* erl.signal("SIGSTOP")
+              while ((yield* Node.nodes()).length > 0) yield* Effect.sleep(20)
+              const after = (yield* Clock.currentTimeMillis) - before
+              yield* erl.signal("SIGCONT")
+              assert.isAtLeast(after, 1400)
+              assert.isBelow(after, 2700)
+            }),
+            Node.layer({
+              name: "ticking@127.0.0.1",
+              cookie: Redacted.make(cookie),
+              discovery: { port },
+              netTickTime: "2 seconds"
+            }).pipe(Layer.provide(NodeNetwork.layer), Layer.fresh)
+          )
+        }))
+
+      it.effect("pids, references and aliases stay live when they travel", () =>
+        Process.run(Effect.gen(function*() {
+          const { port } = yield* ErlangEpmd
+          const erl = yield* startErlang("e15@127.0.0.1", { epmdPort: port })
+          yield* erl.eval("dist_server:start(counter)")
+          const self = yield* Process.self
+          const alias = yield* Process.alias
+          yield* erl.eval("register(mirror, spawn(fun L() -> receive {To, M} -> To ! M, L() end end))")
+          const mirror = { name: "mirror", node: erl.name }
+          yield* Process.send(mirror, Tuple.make(self, Atom.make("by_pid")))
+          assert.strictEqual(Term.print((yield* Process.receive(Etf.Atom)) as Term.Term), "by_pid")
+          yield* Process.send(mirror, Tuple.make(alias, Atom.make("by_alias")))
+          assert.strictEqual(Term.print((yield* Process.receive(Etf.Atom)) as Term.Term), "by_alias")
+          yield* Process.unalias(alias)
+          yield* Process.send(mirror, Tuple.make(alias, Atom.make("lost")))
+          yield* Process.send(mirror, Tuple.make(self, Atom.make("kept")))
+          assert.strictEqual(Term.print((yield* Process.receive(Etf.Atom)) as Term.Term), "kept")
+          // A monitor's alias of Erlang's, as gen_server uses it.
+          const back = yield* Node.callTerm(
+            { name: "counter", node: erl.name },
+            Tuple.make(Atom.make("echo"), [self, alias])
+          )
+          assert.isTrue(Term.equals(back, [self, alias]))
+        })))
+
+      it.effect("a supervised link across nodes: the local child dies with the Erlang process and is restarted", () =>
+        Effect.gen(function*() {
+          const { port } = yield* ErlangEpmd
+          const erl = yield* startErlang("e16@127.0.0.1", { epmdPort: port })
+          yield* erl.eval(
+            "register(who, spawn(fun L() -> receive {'$gen_call', F, N} -> gen_server:reply(F, whereis(N)), L() end end))"
+          )
+          yield* erl.eval("register(plain, spawn(fun dist_server:plain/0))")
+          const starts: Array<string> = []
+          const child = Effect.gen(function*() {
+            const pid = yield* Node.callTerm({ name: "who", node: erl.name }, Atom.make("plain"))
+            if (!Pid.isPid(pid)) return yield* Effect.fail("not yet")
+            yield* Process.link(pid)
+            starts.push(String(pid))
+            return yield* Effect.never
+          })
+          yield* Supervisor.start(Supervisor.make({
+            strategy: "one_for_one",
+            intensity: 1000,
+            period: "1 second",
+            children: [Supervisor.worker("linked", child)]
+          }))
+          while (starts.length < 1) yield* Effect.sleep(10)
+          yield* erl.eval(
+            "begin plain ! {die, oops}, timer:sleep(20), register(plain, spawn(fun dist_server:plain/0)) end"
+          )
+          while (starts.length < 2) yield* Effect.sleep(10)
+          assert.notStrictEqual(starts[0], starts[1])
+        }))
+
       it.effect("hidden Erlang nodes connect and are not in nodes()", () =>
         Effect.gen(function*() {
           const { port } = yield* ErlangEpmd
@@ -298,7 +456,9 @@ describe.skipIf(!erlangAvailable)("against Erlang", () => {
           const size = 64 * 1024 * 1024
           const binary = new Uint8Array(size).fill(7)
           const big = yield* Effect.forkChild(
-            Node.callTerm({ name: "big", node: erl.name }, Tuple.make(...[Atom.make("echo"), binary]), { timeout: "30 seconds" })
+            Node.callTerm({ name: "big", node: erl.name }, Tuple.make(...[Atom.make("echo"), binary]), {
+              timeout: "30 seconds"
+            })
           )
           const counter = yield* Node.remote(Counter, { name: "counter", node: erl.name })
           let slowest = 0

@@ -60,9 +60,7 @@ export const constantFrom = <const A>(...values: ReadonlyArray<A>): Arbitrary<A>
 export const oneof = <const Members extends ReadonlyArray<Arbitrary<unknown>>>(
   ...members: Members
 ): Arbitrary<ValueOf<Members[number]>> =>
-  new Arbitrary((random) =>
-    members[Math.floor(random() * members.length)]!.make(random) as ValueOf<Members[number]>
-  )
+  new Arbitrary((random) => members[Math.floor(random() * members.length)]!.make(random) as ValueOf<Members[number]>)
 
 export const array = <A>(
   item: Arbitrary<A>,
@@ -74,8 +72,9 @@ export const array = <A>(
     return Array.from({ length }, () => item.make(random))
   })
 
-export const uint8Array = (options?: { readonly minLength?: number; readonly maxLength?: number }): Arbitrary<Uint8Array> =>
-  array(nat(255), options).map((bytes) => Uint8Array.from(bytes))
+export const uint8Array = (
+  options?: { readonly minLength?: number; readonly maxLength?: number }
+): Arbitrary<Uint8Array> => array(nat(255), options).map((bytes) => Uint8Array.from(bytes))
 
 const characters = ["a", "b", "Z", "0", "_", " ", "'", "@", "é", "ß", "日", "🙂", "\n"]
 

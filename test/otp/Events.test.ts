@@ -12,8 +12,9 @@ import {
   Protocol,
   Signal
 } from "effect-otp"
-import * as TestNode from "../../src/testing/TestNode.ts"
-import { onNode, seeded } from "./Seeds.ts"
+import { TestNode } from "effect-otp/testing"
+import { everySeed } from "../testing/EverySeed.ts"
+import { onNode } from "./OnNode.ts"
 
 const Price = Events.topic("PriceChanged", { symbol: Schema.String, price: Schema.Int })
 const Tick = Events.topic("Tick", Schema.Int)
@@ -26,7 +27,10 @@ class Chart extends Protocol.make(
   Price.message,
   Message.Info("Mapped", { payload: { text: Schema.String } }),
   Message.Call("Seen", { success: Schema.Array(Schema.Unknown) }),
-  Message.Call("Do", { payload: { what: Schema.Literals(["subscribe", "unsubscribe", "block"]) }, success: Schema.Unknown })
+  Message.Call("Do", {
+    payload: { what: Schema.Literals(["subscribe", "unsubscribe", "block"]) },
+    success: Schema.Unknown
+  })
 ) {}
 
 const ChartServer = (subscribe: Effect.Effect<unknown, Events.EventsError, Process.CurrentProcess | Node.Node>) =>
@@ -47,14 +51,19 @@ const ChartServer = (subscribe: Effect.Effect<unknown, Events.EventsError, Proce
     }
   })
 
-const chart = (options?: GenServer.StartOptions) => GenServer.startDetached(ChartServer(Events.subscribe(Price)), undefined, options)
+const chart = (options?: GenServer.StartOptions) =>
+  GenServer.startDetached(ChartServer(Events.subscribe(Price)), undefined, options)
 
 /** Opens a topic in a process of its own. */
 const owner = (options?: Events.OpenOptions) =>
   Effect.gen(function*() {
     const ready = yield* Deferred.make<void>()
     const pid = yield* Process.spawnDetached(() =>
-      Events.open(Price, options).pipe(Effect.orDie, Effect.andThen(Deferred.succeed(ready, undefined)), Effect.andThen(Effect.never))
+      Events.open(Price, options).pipe(
+        Effect.orDie,
+        Effect.andThen(Deferred.succeed(ready, undefined)),
+        Effect.andThen(Effect.never)
+      )
     )
     yield* Deferred.await(ready)
     return pid
@@ -97,27 +106,32 @@ describe("a topic", () => {
       }))
     }))
 
-  onNode("can hand events over as another message of the subscriber; a mapping that throws harms nobody else", () =>
-    Effect.gen(function*() {
-      yield* Events.open(Price)
-      const mapped = yield* GenServer.startDetached(ChartServer(Events.subscribe(Price, {
-        as: Chart.messages[1] as Extract<Protocol.Messages<typeof Chart>, { readonly _tag: "Mapped" }>,
-        map: ({ price }) => {
-          if (price === 2) throw new Error("no twos")
-          return { text: `p${price}` }
-        }
-      })))
-      const plain = yield* chart()
-      yield* publish(1, 2, 3)
-      assert.deepStrictEqual(yield* mapped.Seen(), ["p1", "p3"])
-      assert.deepStrictEqual(yield* plain.Seen(), [1, 2, 3])
-      assert.strictEqual((yield* Events.info(Price)).dropped, 1)
-    }))
+  onNode(
+    "can hand events over as another message of the subscriber; a mapping that throws harms nobody else",
+    () =>
+      Effect.gen(function*() {
+        yield* Events.open(Price)
+        const mapped = yield* GenServer.startDetached(ChartServer(Events.subscribe(Price, {
+          as: Chart.messages[1] as Extract<Protocol.Messages<typeof Chart>, { readonly _tag: "Mapped" }>,
+          map: ({ price }) => {
+            if (price === 2) throw new Error("no twos")
+            return { text: `p${price}` }
+          }
+        })))
+        const plain = yield* chart()
+        yield* publish(1, 2, 3)
+        assert.deepStrictEqual(yield* mapped.Seen(), ["p1", "p3"])
+        assert.deepStrictEqual(yield* plain.Seen(), [1, 2, 3])
+        assert.strictEqual((yield* Events.info(Price)).dropped, 1)
+      })
+  )
 
   onNode("may be of any schema, or of a message that exists", () =>
     Effect.gen(function*() {
       yield* Events.open(Tick)
-      const Alarm = Message.Info("Alarm", { payload: { level: Schema.Int.pipe(Schema.withConstructorDefault(Effect.succeed(3))) } })
+      const Alarm = Message.Info("Alarm", {
+        payload: { level: Schema.Int.pipe(Schema.withConstructorDefault(Effect.succeed(3))) }
+      })
       const alarms = Events.fromMessage(Alarm)
       yield* Events.open(alarms, { replay: 1 })
       yield* Process.run(Effect.gen(function*() {
@@ -173,73 +187,124 @@ describe("a topic", () => {
       assert.strictEqual((yield* Events.info(Price)).replay, 2)
     }))
 
-  seeded("shows all subscribers one order, however many publish, also from the midst of a delivery", () =>
-    Effect.gen(function*() {
-      yield* Events.open(Price, { replay: 1000 })
-      const echo = GenServer.make(Chart, {
-        init: () => Effect.as(Effect.orDie(Events.subscribe(Price)), 0),
-        handlers: {
-          ...ChartServer(Effect.void).handlers,
-          PriceChanged: ({ price: n }, count) =>
-            n < 100 ? Effect.as(Effect.orDie(Events.publish(Price, price(n + 100))), GenServer.next(count + 1)) : undefined,
-          Mapped: () => {},
-          Seen: () => [],
-          Do: () => 0,
-          down: () => {}
+  everySeed(
+    "shows all subscribers one order, however many publish, also from the midst of a delivery",
+    () =>
+      Effect.gen(function*() {
+        yield* Events.open(Price, { replay: 1000 })
+        const echo = GenServer.make(Chart, {
+          init: () => Effect.as(Effect.orDie(Events.subscribe(Price)), 0),
+          handlers: {
+            ...ChartServer(Effect.void).handlers,
+            PriceChanged: ({ price: n }, count) =>
+              n < 100
+                ? Effect.as(Effect.orDie(Events.publish(Price, price(n + 100))), GenServer.next(count + 1))
+                : undefined,
+            Mapped: () => {},
+            Seen: () => [],
+            Do: () => 0,
+            down: () => {}
+          }
+        })
+        const [a, , b] = [yield* chart(), yield* GenServer.startDetached(echo), yield* chart()]
+        yield* Effect.forEach(
+          [0, 1, 2],
+          (k) => Effect.forEach([1, 2, 3], (n) => Effect.andThen(Effect.yieldNow, publish(10 * k + n))),
+          { concurrency: "unbounded" }
+        )
+        yield* TestNode.settle
+        const c = yield* chart()
+        const seen = yield* a.Seen()
+        assert.strictEqual(seen.length, 18)
+        assert.deepStrictEqual(yield* b.Seen(), seen)
+        assert.deepStrictEqual(yield* c.Seen(), seen)
+        for (const k of [0, 1, 2]) {
+          assert.deepStrictEqual(seen.filter((n) => Math.floor(Number(n) / 10) === k), [
+            10 * k + 1,
+            10 * k + 2,
+            10 * k + 3
+          ])
         }
       })
-      const [a, , b] = [yield* chart(), yield* GenServer.startDetached(echo), yield* chart()]
-      yield* Effect.forEach([0, 1, 2], (k) =>
-        Effect.forEach([1, 2, 3], (n) => Effect.andThen(Effect.yieldNow, publish(10 * k + n))), { concurrency: "unbounded" })
+  )
+})
+
+describe("an event that is published while another is on its way", () => {
+  onNode("comes after it everywhere, and once to those who subscribe in between", () =>
+    Effect.gen(function*() {
+      yield* Events.open(Price, { replay: 10 })
+      const context = yield* Effect.context<Node.Node | Scope.Scope>()
+      const early = yield* Events.subscription(Price)
+      let between: Events.Subscription<{ readonly price: number }> | undefined
+      yield* Process.spawnDetached(() =>
+        Effect.andThen(
+          Events.subscribe(Price, {
+            as: Tick.message,
+            map: (event) => {
+              if (event.price === 1) {
+                Effect.runSyncWith(context)(publish(2))
+                between = Effect.runSyncWith(context)(Events.subscription(Price))
+              }
+              return event.price
+            }
+          }),
+          Effect.never
+        )
+      )
       yield* TestNode.settle
-      const c = yield* chart()
-      const seen = yield* a.Seen()
-      assert.strictEqual(seen.length, 18)
-      assert.deepStrictEqual(yield* b.Seen(), seen)
-      assert.deepStrictEqual(yield* c.Seen(), seen)
-      for (const k of [0, 1, 2]) {
-        assert.deepStrictEqual(seen.filter((n) => Math.floor(Number(n) / 10) === k), [10 * k + 1, 10 * k + 2, 10 * k + 3])
+      const late = yield* Events.subscription(Price)
+      yield* publish(1)
+      for (const subscription of [early, between!, late]) {
+        const events = yield* Stream.runCollect(Stream.take(subscription.stream, 2))
+        assert.deepStrictEqual(events.map((event) => event.price), [1, 2])
       }
+      assert.strictEqual((yield* Events.info(Price)).delivered, 8)
     }))
 })
 
 describe("subscribers", () => {
-  seeded("that end are forgotten in that moment, and nothing watches them longer than they subscribe", () =>
-    Effect.gen(function*() {
-      yield* Events.open(Price)
-      const [a, b] = [yield* chart(), yield* chart()]
-      yield* Process.kill(a)
-      yield* TestNode.settle
-      assert.strictEqual((yield* Events.info(Price)).subscribers, 1)
-      const node = yield* Node.Node
-      assert.strictEqual(Behaviour.processAt(node, b)!.watchers!.size, 1)
-      assert.isTrue(yield* b.Do({ what: "unsubscribe" }))
-      assert.isFalse(yield* b.Do({ what: "unsubscribe" }))
-      assert.strictEqual(Behaviour.processAt(node, b)!.watchers!.size, 0)
-      assert.strictEqual((yield* Events.info(Price)).subscribers, 0)
-      yield* publish(1)
-      assert.deepStrictEqual(yield* b.Seen(), [])
-    }))
+  everySeed(
+    "that end are forgotten in that moment, and nothing watches them longer than they subscribe",
+    () =>
+      Effect.gen(function*() {
+        yield* Events.open(Price)
+        const [a, b] = [yield* chart(), yield* chart()]
+        yield* Process.kill(a)
+        yield* TestNode.settle
+        assert.strictEqual((yield* Events.info(Price)).subscribers, 1)
+        const node = yield* Node.Node
+        assert.strictEqual(Behaviour.processAt(node, b)!.watchers!.size, 1)
+        assert.isTrue(yield* b.Do({ what: "unsubscribe" }))
+        assert.isFalse(yield* b.Do({ what: "unsubscribe" }))
+        assert.strictEqual(Behaviour.processAt(node, b)!.watchers!.size, 0)
+        assert.strictEqual((yield* Events.info(Price)).subscribers, 0)
+        yield* publish(1)
+        assert.deepStrictEqual(yield* b.Seen(), [])
+      })
+  )
 
-  onNode("are told of by messages when the first comes and the last goes, streams included", () =>
-    Effect.gen(function*() {
-      const told = yield* Queue.make<unknown>()
-      const listener = yield* Process.spawnDetached((mailbox) =>
-        Effect.forever(Effect.flatMap(Queue.take(mailbox), (value) => Queue.offer(told, value)))
-      )
-      yield* Events.open(Price, { notify: listener })
-      const a = yield* chart()
-      yield* chart()
-      yield* Effect.scoped(Events.subscription(Price))
-      yield* a.Do({ what: "unsubscribe" })
-      yield* TestNode.settle
-      assert.deepStrictEqual(yield* Queue.takeAll(told), [{ _tag: "TopicWatched", topic: "PriceChanged" }])
-      for (const pid of yield* Node.processes) if (pid !== listener) yield* Process.kill(pid)
-      yield* TestNode.settle
-      assert.deepStrictEqual(yield* Queue.takeAll(told), [{ _tag: "TopicUnwatched", topic: "PriceChanged" }])
-      yield* chart()
-      assert.deepStrictEqual(yield* Queue.take(told), { _tag: "TopicWatched", topic: "PriceChanged" })
-    }))
+  onNode(
+    "are told of by messages when the first comes and the last goes, streams included",
+    () =>
+      Effect.gen(function*() {
+        const told = yield* Queue.make<unknown>()
+        const listener = yield* Process.spawnDetached((mailbox) =>
+          Effect.forever(Effect.flatMap(Queue.take(mailbox), (value) => Queue.offer(told, value)))
+        )
+        yield* Events.open(Price, { notify: listener })
+        const a = yield* chart()
+        yield* chart()
+        yield* Effect.scoped(Events.subscription(Price))
+        yield* a.Do({ what: "unsubscribe" })
+        yield* TestNode.settle
+        assert.deepStrictEqual(yield* Queue.takeAll(told), [{ _tag: "TopicWatched", topic: "PriceChanged" }])
+        for (const pid of yield* Node.processes) if (pid !== listener) yield* Process.kill(pid)
+        yield* TestNode.settle
+        assert.deepStrictEqual(yield* Queue.takeAll(told), [{ _tag: "TopicUnwatched", topic: "PriceChanged" }])
+        yield* chart()
+        assert.deepStrictEqual(yield* Queue.take(told), { _tag: "TopicWatched", topic: "PriceChanged" })
+      })
+  )
 
   onNode("that are slow delay neither the publisher nor the others", () =>
     Effect.gen(function*() {
@@ -295,7 +360,7 @@ describe("the end of a topic", () => {
       ["crashes", (pid: Process.Target) => Process.exit(pid, ExitReason.error("bad")), "bad"]
     ] as const
   ) {
-    seeded(`comes when its owner ${how}: one Down behind all events, with the reason`, () =>
+    everySeed(`comes when its owner ${how}: one Down behind all events, with the reason`, () =>
       Effect.gen(function*() {
         const pid = yield* owner()
         const a = yield* chart()
@@ -334,37 +399,40 @@ describe("the end of a topic", () => {
       }
     }))
 
-  onNode("reaches subscribers whose mailbox is full, and those of a nested scope of the owner", () =>
-    Effect.gen(function*() {
-      const closed = yield* Deferred.make<void>()
-      yield* Process.spawnDetached(() =>
-        Effect.gen(function*() {
-          yield* Effect.scoped(Effect.andThen(Events.open(Price), Deferred.await(closed)))
-          return yield* Effect.never
-        })
-      )
-      yield* TestNode.settle
-      const got = yield* Deferred.make<ReadonlyArray<unknown>>()
-      const gate = yield* Deferred.make<void>()
-      yield* Process.spawnDetached(
-        (mailbox) =>
+  onNode(
+    "reaches subscribers whose mailbox is full, and those of a nested scope of the owner",
+    () =>
+      Effect.gen(function*() {
+        const closed = yield* Deferred.make<void>()
+        yield* Process.spawnDetached(() =>
           Effect.gen(function*() {
-            yield* Events.subscribe(Price)
-            yield* Deferred.await(gate)
-            yield* Deferred.succeed(got, yield* Queue.takeAll(mailbox))
-          }),
-        { mailbox: { capacity: 1, overflow: "dropNew" } }
-      )
-      yield* TestNode.settle
-      yield* publish(1, 2)
-      yield* Deferred.succeed(closed, undefined)
-      yield* TestNode.settle
-      yield* Deferred.succeed(gate, undefined)
-      const [event, down, ...more] = yield* Deferred.await(got)
-      assert.deepStrictEqual(event, { _tag: "PriceChanged", ...price(1) })
-      assert.isTrue(down instanceof Signal.Down && down.reason._tag === "Normal")
-      assert.deepStrictEqual(more, [])
-    }))
+            yield* Effect.scoped(Effect.andThen(Events.open(Price), Deferred.await(closed)))
+            return yield* Effect.never
+          })
+        )
+        yield* TestNode.settle
+        const got = yield* Deferred.make<ReadonlyArray<unknown>>()
+        const gate = yield* Deferred.make<void>()
+        yield* Process.spawnDetached(
+          (mailbox) =>
+            Effect.gen(function*() {
+              yield* Events.subscribe(Price)
+              yield* Deferred.await(gate)
+              yield* Deferred.succeed(got, yield* Queue.takeAll(mailbox))
+            }),
+          { mailbox: { capacity: 1, overflow: "dropNew" } }
+        )
+        yield* TestNode.settle
+        yield* publish(1, 2)
+        yield* Deferred.succeed(closed, undefined)
+        yield* TestNode.settle
+        yield* Deferred.succeed(gate, undefined)
+        const [event, down, ...more] = yield* Deferred.await(got)
+        assert.deepStrictEqual(event, { _tag: "PriceChanged", ...price(1) })
+        assert.isTrue(down instanceof Signal.Down && down.reason._tag === "Normal")
+        assert.deepStrictEqual(more, [])
+      })
+  )
 
   onNode("is nothing to those who have unsubscribed", () =>
     Effect.gen(function*() {
@@ -379,16 +447,19 @@ describe("the end of a topic", () => {
 })
 
 describe("a stream of a topic", () => {
-  seeded("has the events from its subscription on, and ends when the owner ends in good order", () =>
-    Effect.gen(function*() {
-      const pid = yield* owner({ replay: 1 })
-      yield* publish(1, 2)
-      const collected = yield* Effect.forkChild(Stream.runCollect(Events.stream(Price)))
-      yield* TestNode.settle
-      yield* publish(3, 4)
-      yield* Process.exit(pid, ExitReason.shutdown)
-      assert.deepStrictEqual((yield* Fiber.join(collected)).map((event) => event.price), [2, 3, 4])
-    }))
+  everySeed(
+    "has the events from its subscription on, and ends when the owner ends in good order",
+    () =>
+      Effect.gen(function*() {
+        const pid = yield* owner({ replay: 1 })
+        yield* publish(1, 2)
+        const collected = yield* Effect.forkChild(Stream.runCollect(Events.stream(Price)))
+        yield* TestNode.settle
+        yield* publish(3, 4)
+        yield* Process.exit(pid, ExitReason.shutdown)
+        assert.deepStrictEqual((yield* Fiber.join(collected)).map((event) => event.price), [2, 3, 4])
+      })
+  )
 
   onNode("fails when the owner crashes, after the events before", () =>
     Effect.gen(function*() {
@@ -417,7 +488,10 @@ describe("a stream of a topic", () => {
         yield* publish(1, 2, 3, 4)
         assert.strictEqual(yield* slow.dropped, 2)
         assert.strictEqual(yield* quick.dropped, 0)
-        const read = (subscription: Events.Subscription<{ readonly price: number }>, n: number): Effect.Effect<ReadonlyArray<number>, Events.EventsError> =>
+        const read = (
+          subscription: Events.Subscription<{ readonly price: number }>,
+          n: number
+        ): Effect.Effect<ReadonlyArray<number>, Events.EventsError> =>
           Effect.map(Stream.runCollect(Stream.take(subscription.stream, n)), (events) => events.map((e) => e.price))
         assert.deepStrictEqual(yield* read(slow, 2), [...kept])
         assert.deepStrictEqual(yield* read(quick, 4), [1, 2, 3, 4])

@@ -2,8 +2,9 @@ import { assert, describe } from "@effect/vitest"
 import { Context, Deferred, Effect, Exit, Fiber, Layer, Option, Queue, Schema, Scope } from "effect"
 import { Behaviour, ExitReason, GenServer, Message, Node, Process, Protocol, Registry, Signal } from "effect-otp"
 import type { Pid } from "effect-otp/term"
-import * as TestNode from "../../src/testing/TestNode.ts"
-import { onNode, seeded } from "./Seeds.ts"
+import { TestNode } from "effect-otp/testing"
+import { everySeed } from "../testing/EverySeed.ts"
+import { onNode } from "./OnNode.ts"
 
 /** A process that does nothing until it is ended. */
 const idle = Process.spawnDetached(() => Effect.never)
@@ -12,9 +13,7 @@ const idle = Process.spawnDetached(() => Effect.never)
 const alive = <A, E>(effect: Effect.Effect<A, E, Process.CurrentProcess | Node.Node>) =>
   Effect.gen(function*() {
     const result = yield* Deferred.make<A, E>()
-    const pid = yield* Process.spawnDetached(() =>
-      Effect.andThen(Deferred.into(effect, result), Effect.never)
-    )
+    const pid = yield* Process.spawnDetached(() => Effect.andThen(Deferred.into(effect, result), Effect.never))
     return { pid, result: yield* Effect.exit(Deferred.await(result)) }
   })
 
@@ -76,7 +75,7 @@ describe("a unique registry", () => {
       assert.strictEqual(yield* Registry.count(registry), 0)
     }))
 
-  seeded("frees the keys of a process before anyone learns of its end", () =>
+  everySeed("frees the keys of a process before anyone learns of its end", () =>
     Effect.gen(function*() {
       const registry = yield* rooms
       for (const end of [Process.kill, (pid: Process.Target) => Process.exit(pid, ExitReason.shutdown)]) {
@@ -95,7 +94,7 @@ describe("a unique registry", () => {
       }
     }))
 
-  seeded("gives a key to exactly one of those who want it at once", () =>
+  everySeed("gives a key to exactly one of those who want it at once", () =>
     Effect.gen(function*() {
       const registry = yield* rooms
       const results = yield* Effect.forEach(
@@ -117,21 +116,24 @@ describe("a unique registry", () => {
       assert.match(error.message, /registry registry, key .*"shop":"x".*is registered under it/)
     }))
 
-  onNode("registers others by pid, name or ref, as long as they live and are of this node", () =>
-    Effect.gen(function*() {
-      const registry = yield* rooms
-      const pid = yield* Process.spawnDetached(() => Effect.never, { name: "someone" })
-      yield* Registry.registerFor(registry, { name: "someone" }, "a", 1)
-      yield* Registry.registerFor(registry, pid, "b", 2)
-      assert.deepStrictEqual(yield* Registry.keysOf(registry, pid), ["a", "b"])
-      assert.strictEqual(yield* Registry.unregisterFor(registry, pid, "a"), 1)
-      yield* Process.kill(pid)
-      yield* TestNode.settle
-      assert.strictEqual((yield* Effect.flip(Registry.registerFor(registry, pid, "c", 1))).reason, "NoProcess")
-      const elsewhere = yield* Effect.flip(Registry.registerFor(registry, { name: "x", node: "other@host" }, "c", 1))
-      assert.strictEqual(elsewhere.reason, "NoProcess")
-      assert.match(elsewhere.message, /there is no process x on other@host/)
-    }))
+  onNode(
+    "registers others by pid, name or ref, as long as they live and are of this node",
+    () =>
+      Effect.gen(function*() {
+        const registry = yield* rooms
+        const pid = yield* Process.spawnDetached(() => Effect.never, { name: "someone" })
+        yield* Registry.registerFor(registry, { name: "someone" }, "a", 1)
+        yield* Registry.registerFor(registry, pid, "b", 2)
+        assert.deepStrictEqual(yield* Registry.keysOf(registry, pid), ["a", "b"])
+        assert.strictEqual(yield* Registry.unregisterFor(registry, pid, "a"), 1)
+        yield* Process.kill(pid)
+        yield* TestNode.settle
+        assert.strictEqual((yield* Effect.flip(Registry.registerFor(registry, pid, "c", 1))).reason, "NoProcess")
+        const elsewhere = yield* Effect.flip(Registry.registerFor(registry, { name: "x", node: "other@host" }, "c", 1))
+        assert.strictEqual(elsewhere.reason, "NoProcess")
+        assert.match(elsewhere.message, /there is no process x on other@host/)
+      })
+  )
 
   onNode("watches a process once, and not longer than it has entries", () =>
     Effect.gen(function*() {
@@ -265,40 +267,43 @@ describe("a duplicate registry", () => {
 })
 
 describe("listeners", () => {
-  onNode("get each change once, as typed messages, in order, also at the end of a process", () =>
-    Effect.gen(function*() {
-      class Watch extends Protocol.make(
-        "Watch",
-        Registry.Registered,
-        Registry.Unregistered,
-        Message.Call("Seen", { success: Schema.Array(Schema.String) })
-      ) {}
-      const watch = yield* GenServer.start(GenServer.make(Watch, {
-        init: () => Effect.succeed<ReadonlyArray<string>>([]),
-        handlers: {
-          Registered: ({ key, registry, value }, seen) =>
-            GenServer.next([...seen, `${registry}: + ${String(key)} ${String(value)}`]),
-          Unregistered: ({ key, value }, seen) => GenServer.next([...seen, `- ${String(key)} ${String(value)}`]),
-          Seen: (_, seen) => seen
-        }
-      }))
-      const registry = yield* Registry.unique({
-        name: "rooms",
-        key: Schema.String,
-        value: Schema.Int,
-        listeners: [watch, { name: "nobody" }]
+  onNode(
+    "get each change once, as typed messages, in order, also at the end of a process",
+    () =>
+      Effect.gen(function*() {
+        class Watch extends Protocol.make(
+          "Watch",
+          Registry.Registered,
+          Registry.Unregistered,
+          Message.Call("Seen", { success: Schema.Array(Schema.String) })
+        ) {}
+        const watch = yield* GenServer.start(GenServer.make(Watch, {
+          init: () => Effect.succeed<ReadonlyArray<string>>([]),
+          handlers: {
+            Registered: ({ key, registry, value }, seen) =>
+              GenServer.next([...seen, `${registry}: + ${String(key)} ${String(value)}`]),
+            Unregistered: ({ key, value }, seen) => GenServer.next([...seen, `- ${String(key)} ${String(value)}`]),
+            Seen: (_, seen) => seen
+          }
+        }))
+        const registry = yield* Registry.unique({
+          name: "rooms",
+          key: Schema.String,
+          value: Schema.Int,
+          listeners: [watch, { name: "nobody" }]
+        })
+        const { pid } = yield* alive(Effect.gen(function*() {
+          yield* Registry.register(registry, "a", 1)
+          yield* Registry.register(registry, "b", 2)
+          yield* Effect.exit(Registry.register(registry, "a", 3))
+          yield* Registry.updateValue(registry, "b", () => 4)
+          yield* Registry.unregister(registry, "a")
+        }))
+        yield* Process.kill(pid)
+        yield* TestNode.settle
+        assert.deepStrictEqual(yield* watch.Seen(), ["rooms: + a 1", "rooms: + b 2", "- a 1", "- b 4"])
       })
-      const { pid } = yield* alive(Effect.gen(function*() {
-        yield* Registry.register(registry, "a", 1)
-        yield* Registry.register(registry, "b", 2)
-        yield* Effect.exit(Registry.register(registry, "a", 3))
-        yield* Registry.updateValue(registry, "b", () => 4)
-        yield* Registry.unregister(registry, "a")
-      }))
-      yield* Process.kill(pid)
-      yield* TestNode.settle
-      assert.deepStrictEqual(yield* watch.Seen(), ["rooms: + a 1", "rooms: + b 2", "- a 1", "- b 4"])
-    }))
+  )
 
   onNode("may be low-level processes", () =>
     Effect.gen(function*() {

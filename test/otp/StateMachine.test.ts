@@ -3,7 +3,6 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Deferred, Effect, Fiber, Option, Schema } from "effect"
-import { TestClock } from "effect/testing"
 import {
   ExitReason,
   type GenServer,
@@ -15,8 +14,10 @@ import {
   StateMachine,
   Supervisor
 } from "effect-otp"
-import * as TestNode from "../../src/testing/TestNode.ts"
-import { endOf, onNode, seeded } from "./Seeds.ts"
+import { TestNode } from "effect-otp/testing"
+import { TestClock } from "effect/testing"
+import { everySeed } from "../testing/EverySeed.ts"
+import { endOf, onNode } from "./OnNode.ts"
 
 class Jam extends Schema.TaggedError<Jam>()("Jam", { cents: Schema.Int }) {}
 
@@ -45,7 +46,7 @@ const TurnstileMachine = StateMachine.make(Turnstile, {
 })
 
 describe("a state machine", () => {
-  seeded("has handlers for each state, and some for all", () =>
+  everySeed("has handlers for each state, and some for all", () =>
     Effect.gen(function*() {
       const turnstile = yield* StateMachine.start(TurnstileMachine, 0)
       assert.isFalse(yield* turnstile.Push())
@@ -90,20 +91,50 @@ describe("a state machine", () => {
       assert.deepStrictEqual(yield* Process.whereis("gate"), Option.none())
     }))
 
-  onNode("is a child of a supervisor as any server, and begins anew when it is restarted", () =>
-    Effect.gen(function*() {
-      yield* Supervisor.start(Supervisor.make({
-        strategy: "one_for_one",
-        children: [Supervisor.child("gate", TurnstileMachine, 3, { name: "gate" })]
-      }))
-      const turnstile = yield* StateMachine.named(Turnstile, "gate")
-      yield* turnstile.Coin({ cents: 1 })
-      assert.strictEqual(yield* turnstile.Cents(), 4)
-      yield* Process.kill(turnstile)
-      yield* TestNode.settle
-      assert.strictEqual(yield* turnstile.Cents(), 3)
-      assert.isFalse(yield* turnstile.Push())
-    }))
+  onNode(
+    "asks the state before the handlers for all states, and who names the message before otherwise",
+    () =>
+      Effect.gen(function*() {
+        const machine = StateMachine.make(Turnstile, {
+          init: () => Effect.succeed(StateMachine.started("A")),
+          states: {
+            A: {
+              Cents: () => 1,
+              otherwise: (event) => event.kind === "Call" ? StateMachine.keep() : StateMachine.nextState("B")
+            },
+            B: { Coin: () => {} }
+          },
+          any: {
+            Cents: () => 2,
+            Push: () => true,
+            otherwise: () => StateMachine.stop(ExitReason.error("never"))
+          }
+        })
+        const ref = yield* StateMachine.start(machine)
+        assert.strictEqual(yield* ref.Cents(), 1)
+        assert.isTrue(yield* ref.Push())
+        yield* ref.Coin({ cents: 1 })
+        assert.strictEqual(yield* ref.Cents(), 2)
+      })
+  )
+
+  onNode(
+    "is a child of a supervisor as any server, and begins anew when it is restarted",
+    () =>
+      Effect.gen(function*() {
+        yield* Supervisor.start(Supervisor.make({
+          strategy: "one_for_one",
+          children: [Supervisor.child("gate", TurnstileMachine, 3, { name: "gate" })]
+        }))
+        const turnstile = yield* StateMachine.named(Turnstile, "gate")
+        yield* turnstile.Coin({ cents: 1 })
+        assert.strictEqual(yield* turnstile.Cents(), 4)
+        yield* Process.kill(turnstile)
+        yield* TestNode.settle
+        assert.strictEqual(yield* turnstile.Cents(), 3)
+        assert.isFalse(yield* turnstile.Push())
+      })
+  )
 
   it("is refused when it could meet a message it does not handle, by those who go past the types", () => {
     const init = () => Effect.succeed(StateMachine.started("A"))
@@ -121,7 +152,7 @@ describe("a state machine", () => {
   })
 })
 
-// --- a machine that does what it is told --------------------------------------------------------------------------------
+// --- a machine that does what it is told -----------------------------------------------------------------------------
 
 const Note = Message.Info("Note", { payload: { text: Schema.String } })
 
@@ -143,7 +174,9 @@ type BenchAction = StateMachine.Action<typeof Note>
 
 /** What the texts of `Do` mean, in any state. */
 const deeds: {
-  readonly [what: string]: (data: BenchData) => StateMachine.Transition<"A" | "B" | StateMachine.RepeatedState, BenchData, BenchAction>
+  readonly [what: string]: (
+    data: BenchData
+  ) => StateMachine.Transition<"A" | "B" | StateMachine.RepeatedState, BenchData, BenchAction>
 } = {
   a: () => StateMachine.nextState("A"),
   b: () => StateMachine.nextState("B"),
@@ -161,7 +194,11 @@ const deeds: {
       StateMachine.timeout(Note, "2 seconds", { text: "k1" }, { key: 1 }),
       StateMachine.timeout(Note, "1 second", { text: "k2" }, { key: "1" })
     ),
-  unkey: () => StateMachine.keep(StateMachine.cancelTimeout(Note, { key: 1 }), StateMachine.updateTimeout(Note, { text: "new" }, { key: "1" })),
+  unkey: () =>
+    StateMachine.keep(
+      StateMachine.cancelTimeout(Note, { key: 1 }),
+      StateMachine.updateTimeout(Note, { text: "new" }, { key: "1" })
+    ),
   zero: () =>
     StateMachine.keep(
       StateMachine.stateTimeout(0),
@@ -171,12 +208,16 @@ const deeds: {
   release: (data) =>
     StateMachine.keepState(
       { ...data, open: [] },
-      ...data.open.map((from, i) => i === 0 ? StateMachine.replyTo(from, "released") : StateMachine.failTo(from, new Jam({ cents: i })))
+      ...data.open.map((from, i) =>
+        i === 0 ? StateMachine.replyTo(from, "released") : StateMachine.failTo(from, new Jam({ cents: i }))
+      )
     ),
   stop: () => StateMachine.stop(ExitReason.shutdown)
 }
 
-const make = (options?: { readonly slow?: Deferred.Deferred<void>; readonly ended?: Deferred.Deferred<ReadonlyArray<unknown>> }) =>
+const make = (
+  options?: { readonly slow?: Deferred.Deferred<void>; readonly ended?: Deferred.Deferred<ReadonlyArray<unknown>> }
+) =>
   StateMachine.make(Bench, {
     internal: [Note],
     init: () => Effect.succeed(StateMachine.started("A", { log: [], open: [] } as BenchData)),
@@ -240,53 +281,59 @@ const tell = (ref: BenchRef, ...whats: ReadonlyArray<string>) =>
 const logOf = (ref: BenchRef) => Effect.map(ref.Log(), (log) => log.slice(1))
 
 describe("enter", () => {
-  seeded("runs before any message for the first state, with itself as the previous one", () =>
-    Effect.gen(function*() {
-      const ref = yield* begin()
-      yield* tell(ref, "b", "b", "repeat", "a")
-      assert.deepStrictEqual(yield* ref.Log(), [
-        "enter A -> A",
-        "b in A",
-        "enter A -> B",
-        "b in B",
-        "repeat in B",
-        "enter B -> B",
-        "a in B",
-        "enter B -> A"
-      ])
-    }))
-
-  onNode("may be an Effect, use services, start timeouts and stop; a start does not wait for it", () =>
-    Effect.gen(function*() {
-      class Gate extends Context.Service<Gate, Deferred.Deferred<void>>()("test/Gate") {}
-      const machine = StateMachine.make(Turnstile, {
-        init: () => Effect.succeed(StateMachine.started("Opening")),
-        states: {
-          Opening: {
-            enter: () =>
-              Effect.gen(function*() {
-                yield* Deferred.await(yield* Gate)
-                return StateMachine.keep(StateMachine.stateTimeout(0))
-              }),
-            stateTimeout: () => StateMachine.nextState("Closing"),
-            otherwise: () => StateMachine.keep(StateMachine.postpone)
-          },
-          Closing: {
-            enter: () => StateMachine.stop(ExitReason.shutdownWith("closed")),
-            otherwise: () => {}
-          }
-        }
+  everySeed(
+    "runs before any message for the first state, with itself as the previous one",
+    () =>
+      Effect.gen(function*() {
+        const ref = yield* begin()
+        yield* tell(ref, "b", "b", "repeat", "a")
+        assert.deepStrictEqual(yield* ref.Log(), [
+          "enter A -> A",
+          "b in A",
+          "enter A -> B",
+          "b in B",
+          "repeat in B",
+          "enter B -> B",
+          "a in B",
+          "enter B -> A"
+        ])
       })
-      const gate = yield* Deferred.make<void>()
-      const ref = yield* StateMachine.start(machine).pipe(Effect.provideService(Gate, gate))
-      const ended = yield* endOf(ref)
-      const call = yield* Effect.forkChild(Effect.flip(ref.Cents()))
-      yield* TestNode.settle
-      yield* Deferred.succeed(gate, undefined)
-      assert.deepStrictEqual(yield* Fiber.join(ended), ExitReason.shutdownWith("closed"))
-      const error = yield* Fiber.join(call)
-      assert.isTrue(error._tag === "CallError" && error.reason._tag === "ProcessExit")
-    }))
+  )
+
+  onNode(
+    "may be an Effect, use services, start timeouts and stop; a start does not wait for it",
+    () =>
+      Effect.gen(function*() {
+        class Gate extends Context.Service<Gate, Deferred.Deferred<void>>()("test/Gate") {}
+        const machine = StateMachine.make(Turnstile, {
+          init: () => Effect.succeed(StateMachine.started("Opening")),
+          states: {
+            Opening: {
+              enter: () =>
+                Effect.gen(function*() {
+                  yield* Deferred.await(yield* Gate)
+                  return StateMachine.keep(StateMachine.stateTimeout(0))
+                }),
+              stateTimeout: () => StateMachine.nextState("Closing"),
+              otherwise: () => StateMachine.keep(StateMachine.postpone)
+            },
+            Closing: {
+              enter: () => StateMachine.stop(ExitReason.shutdownWith("closed")),
+              otherwise: () => {}
+            }
+          }
+        })
+        const gate = yield* Deferred.make<void>()
+        const ref = yield* StateMachine.start(machine).pipe(Effect.provideService(Gate, gate))
+        const ended = yield* endOf(ref)
+        const call = yield* Effect.forkChild(Effect.flip(ref.Cents()))
+        yield* TestNode.settle
+        yield* Deferred.succeed(gate, undefined)
+        assert.deepStrictEqual(yield* Fiber.join(ended), ExitReason.shutdownWith("closed"))
+        const error = yield* Fiber.join(call)
+        assert.isTrue(error._tag === "CallError" && error.reason._tag === "ProcessExit")
+      })
+  )
 
   onNode("that fails ends the machine, with the state it was to enter", () =>
     Effect.gen(function*() {
@@ -310,8 +357,25 @@ describe("enter", () => {
     }))
 })
 
+describe("an enter that fails", () => {
+  onNode("is no error reply to the call that led there", () =>
+    Effect.gen(function*() {
+      const machine = StateMachine.make(Turnstile, {
+        init: () => Effect.succeed(StateMachine.started("A")),
+        states: {
+          A: { Push: () => StateMachine.nextState("B"), otherwise: () => {} },
+          B: { enter: () => Effect.fail(new Jam({ cents: 1 })), otherwise: () => {} }
+        }
+      })
+      const ref = yield* StateMachine.startDetached(machine)
+      const error = yield* Effect.flip(ref.Push())
+      assert.isTrue(error._tag === "CallError" && error.reason._tag === "ProcessExit")
+      assert.isFalse(yield* Process.isAlive(ref))
+    }))
+})
+
 describe("timeouts", () => {
-  seeded("of the state fire once, in the state, and not after it was left", () =>
+  everySeed("of the state fire once, in the state, and not after it was left", () =>
     Effect.gen(function*() {
       const ref = yield* begin()
       yield* tell(ref, "state")
@@ -328,21 +392,24 @@ describe("timeouts", () => {
       assert.notInclude((yield* logOf(ref)).slice(2), "state timeout in A")
     }))
 
-  onNode("restart when they are started again, and may have a message, which an update replaces", () =>
-    Effect.gen(function*() {
-      const ref = yield* begin()
-      yield* tell(ref, "stateNote")
-      yield* TestClock.adjust("900 millis")
-      yield* tell(ref, "stateNote")
-      yield* TestClock.adjust("900 millis")
-      yield* tell(ref, "stateUpdate")
-      yield* TestClock.adjust("100 millis")
-      assert.deepStrictEqual((yield* logOf(ref)).slice(3), ["note updated in A"])
-      yield* tell(ref, "stateUpdate")
-      assert.deepStrictEqual((yield* logOf(ref)).slice(4), ["stateUpdate in A", "note updated in A"])
-    }))
+  onNode(
+    "restart when they are started again, and may have a message, which an update replaces",
+    () =>
+      Effect.gen(function*() {
+        const ref = yield* begin()
+        yield* tell(ref, "stateNote")
+        yield* TestClock.adjust("900 millis")
+        yield* tell(ref, "stateNote")
+        yield* TestClock.adjust("900 millis")
+        yield* tell(ref, "stateUpdate")
+        yield* TestClock.adjust("100 millis")
+        assert.deepStrictEqual((yield* logOf(ref)).slice(3), ["note updated in A"])
+        yield* tell(ref, "stateUpdate")
+        assert.deepStrictEqual((yield* logOf(ref)).slice(4), ["stateUpdate in A", "note updated in A"])
+      })
+  )
 
-  seeded("of the event fire unless any event comes", () =>
+  everySeed("of the event fire unless any event comes", () =>
     Effect.gen(function*() {
       const ref = yield* begin()
       yield* tell(ref, "event")
@@ -358,7 +425,7 @@ describe("timeouts", () => {
       assert.deepStrictEqual((yield* logOf(ref)).slice(4), ["eventCancel in A"])
     }))
 
-  seeded("of a name go on through changes of state, each key for itself", () =>
+  everySeed("of a name go on through changes of state, each key for itself", () =>
     Effect.gen(function*() {
       const ref = yield* begin()
       yield* tell(ref, "named", "keyed", "b")
@@ -369,7 +436,7 @@ describe("timeouts", () => {
       assert.deepStrictEqual((yield* logOf(ref)).slice(9), ["note new in B"])
     }))
 
-  seeded("of zero come before the next message, after what the machine has inserted", () =>
+  everySeed("of zero come before the next message, after what the machine has inserted", () =>
     Effect.gen(function*() {
       const ref = yield* begin()
       yield* tell(ref, "zero", "b")
@@ -392,7 +459,10 @@ describe("timeouts", () => {
       const ref = yield* StateMachine.startDetached(machine)
       const ended = yield* endOf(ref)
       yield* TestClock.adjust("1 second")
-      assert.match(ExitReason.format(yield* Fiber.join(ended)), /state A: a stateTimeout has passed and nothing handles it/)
+      assert.match(
+        ExitReason.format(yield* Fiber.join(ended)),
+        /state A: a stateTimeout has passed and nothing handles it/
+      )
     }))
 
   onNode("are disarmed when the machine is killed, so that nothing keeps it", () =>
@@ -413,18 +483,21 @@ describe("timeouts", () => {
 })
 
 describe("calls", () => {
-  seeded("that are postponed are answered when their state comes, or by a later event", () =>
-    Effect.gen(function*() {
-      const ref = yield* begin()
-      const first = yield* Effect.forkChild(ref.Wait())
-      yield* TestNode.settle
-      const second = yield* Effect.forkChild(Effect.flip(ref.Wait()))
-      yield* TestNode.settle
-      yield* tell(ref, "b")
-      yield* tell(ref, "release")
-      assert.strictEqual(yield* Fiber.join(first), "released")
-      assert.deepStrictEqual(yield* Fiber.join(second), new Jam({ cents: 1 }))
-    }))
+  everySeed(
+    "that are postponed are answered when their state comes, or by a later event",
+    () =>
+      Effect.gen(function*() {
+        const ref = yield* begin()
+        const first = yield* Effect.forkChild(ref.Wait())
+        yield* TestNode.settle
+        const second = yield* Effect.forkChild(Effect.flip(ref.Wait()))
+        yield* TestNode.settle
+        yield* tell(ref, "b")
+        yield* tell(ref, "release")
+        assert.strictEqual(yield* Fiber.join(first), "released")
+        assert.deepStrictEqual(yield* Fiber.join(second), new Jam({ cents: 1 }))
+      })
+  )
 
   onNode("that are open or postponed learn why the machine ended", () =>
     Effect.gen(function*() {
@@ -460,18 +533,21 @@ describe("calls", () => {
       assert.strictEqual(yield* Fiber.join(open), "released")
     }))
 
-  onNode("past the bound of postponed events fail with MailboxFull; casts are dropped and counted", () =>
-    Effect.gen(function*() {
-      const ref = yield* begin({}, { mailbox: { capacity: 2 } })
-      yield* tell(ref, "postpone", "postpone")
-      const error = yield* Effect.flip(ref.Wait())
-      assert.isTrue(error._tag === "CallError" && error.reason._tag === "MailboxFull")
-      yield* tell(ref, "postpone")
-      assert.strictEqual(Option.getOrThrow(yield* Process.info(ref)).dropped, 2)
-      yield* tell(ref, "b")
-      // Both that were kept came back, and were postponed again.
-      assert.deepStrictEqual((yield* logOf(ref)).slice(-3), ["enter A -> B", "postpone in B", "postpone in B"])
-    }))
+  onNode(
+    "past the bound of postponed events fail with MailboxFull; casts are dropped and counted",
+    () =>
+      Effect.gen(function*() {
+        const ref = yield* begin({}, { mailbox: { capacity: 2 } })
+        yield* tell(ref, "postpone", "postpone")
+        const error = yield* Effect.flip(ref.Wait())
+        assert.isTrue(error._tag === "CallError" && error.reason._tag === "MailboxFull")
+        yield* tell(ref, "postpone")
+        assert.strictEqual(Option.getOrThrow(yield* Process.info(ref)).dropped, 2)
+        yield* tell(ref, "b")
+        // Both that were kept came back, and were postponed again.
+        assert.deepStrictEqual((yield* logOf(ref)).slice(-3), ["enter A -> B", "postpone in B", "postpone in B"])
+      })
+  )
 
   onNode("are answered before the machine stops, by stopAndReply", () =>
     Effect.gen(function*() {
@@ -503,7 +579,9 @@ describe("calls", () => {
         states: {
           A: {
             otherwise: (event) =>
-              event._tag === "Cents" ? StateMachine.keep(StateMachine.replyTo(event.from, event.kind.length)) : undefined
+              event._tag === "Cents"
+                ? StateMachine.keep(StateMachine.replyTo(event.from, event.kind.length))
+                : undefined
           }
         }
       })
@@ -517,7 +595,7 @@ describe("calls", () => {
 })
 
 describe("handlers", () => {
-  seeded("that are Effects keep their turn: what is sent meanwhile waits", () =>
+  everySeed("that are Effects keep their turn: what is sent meanwhile waits", () =>
     Effect.gen(function*() {
       const slow = yield* Deferred.make<void>()
       const ref = yield* begin({ slow })
@@ -584,7 +662,9 @@ describe("handlers", () => {
             yield* Process.monitor(pid)
             return StateMachine.started("A")
           }),
-        states: { A: { otherwise: () => {}, down: ({ reason }) => Effect.asVoid(Deferred.succeed(downs, reason._tag)) } }
+        states: {
+          A: { otherwise: () => {}, down: ({ reason }) => Effect.asVoid(Deferred.succeed(downs, reason._tag)) }
+        }
       })
       yield* StateMachine.start(machine)
       assert.include(["Normal", "NoProc"], yield* Deferred.await(downs))
@@ -679,8 +759,7 @@ describe("states with fields", () => {
         Attempt: () => StateMachine.keep(StateMachine.postpone)
       },
       Retrying: {
-        enter: (previous, entered) =>
-          StateMachine.keepState(entered + (previous._tag === "Retrying" ? 10 : 1)),
+        enter: (previous, entered) => StateMachine.keepState(entered + (previous._tag === "Retrying" ? 10 : 1)),
         Retry: (_, data, { state }) => StateMachine.nextState({ _tag: "Retrying", attempt: state.attempt + 1 }, data),
         Attempt: (_, _data, { state }) => state.attempt < 3 ? StateMachine.keep(StateMachine.postpone) : state.attempt
       }
@@ -692,7 +771,7 @@ describe("states with fields", () => {
     }
   })
 
-  seeded("change when a field does, and not when an equal state is named", () =>
+  everySeed("change when a field does, and not when an equal state is named", () =>
     Effect.gen(function*() {
       const link = yield* StateMachine.start(LinkMachine)
       const attempt = yield* Effect.forkChild(link.Attempt())

@@ -17,12 +17,12 @@ const quiet = Logger.layer([])
 /** A run under the test clock: fibers take turns, or a seed decides. */
 const virtually = (seed?: number) => (input: Case): Effect.Effect<RuntimeTrace> =>
   runRuntime(input, virtualRest).pipe(
-    Effect.provide(Layer.merge(TestNode.layer(seed === undefined ? {} : { seed }), quiet))
+    Effect.provide(Layer.provideMerge(TestNode.layer(seed === undefined ? {} : { seed }), quiet))
   )
 
 /** A run as in production: the scheduler of Effect, the run queue of the node. */
 const live = (input: Case): Effect.Effect<RuntimeTrace> =>
-  runRuntime(input, liveRest).pipe(Effect.provide(Layer.merge(Node.layerLocal(), quiet)))
+  runRuntime(input, liveRest).pipe(Effect.provide(Layer.provideMerge(Node.layerLocal(), quiet)))
 
 type Run = (input: Case) => Effect.Effect<RuntimeTrace>
 

@@ -2,7 +2,7 @@
  * How a supervisor stops: order and times, who may ask it to, and what happens in the middle of a start.
  */
 import { assert, describe } from "@effect/vitest"
-import { Clock, Effect, Exit, Fiber, Layer, Option, Scope } from "effect"
+import { Clock, Effect, Exit, Fiber, Layer, Scope } from "effect"
 import { ExitReason, Node, Process, Supervisor } from "effect-otp"
 import { TestClock } from "effect/testing"
 import * as TestNode from "../../src/testing/TestNode.ts"

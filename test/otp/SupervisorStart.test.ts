@@ -131,7 +131,7 @@ describe("the start of a tree", () => {
         init: (name: string) =>
           Effect.tap(Effect.succeed(name), () => Effect.flatMap(Db, (db) => log.add(`${name}:${db}`))),
         handlers: {
-          Name: (_, name) => Effect.map(Db, (db) => GenServer.reply(`${name}@${db}`)),
+          Name: (_, name) => Effect.map(Db, (db) => `${name}@${db}`),
           End: ({ reason }) => GenServer.stop(reason)
         }
       })

@@ -1,16 +1,16 @@
 /**
  * The distribution of a node: its connections, how they come about, and the transport that leads signals to them.
  *
- * Each other node has at most one connection. It opens when something is first sent there; what is sent meanwhile waits in
- * order. When two nodes connect to each other at once, the rule of OTP leaves one. When a connection is lost, or none can
- * be opened, the node hears of it once, and every link, monitor and call to it ends.
+ * Each other node has at most one connection. It opens when something is first sent there; what is sent meanwhile waits
+ * in order. When two nodes connect to each other at once, the rule of OTP leaves one. When a connection is lost, or
+ * none can be opened, the node hears of it once, and every link, monitor and call to it ends.
  *
  * A name is worth nothing before the cookie is proven: until then an incoming connection costs a link, a machine and a
  * timer, their number is limited, and no name is logged, kept or told to anybody.
  *
  * @since 0.1.0
  */
-import * as Clock from "effect/Clock"
+import type * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -171,10 +171,11 @@ export class Distribution implements TransportService {
       // What waited for the connection goes out whole: senders wait again with their next message.
       const sent = connection.send(from, to, message)
       if (typeof sent === "object") settle(Exit.die(sent.error))
-      else if (sent === "full") this.fork(Effect.exit(this.sendWhenRoom(connection, from, to, message))).addObserver((exit) => {
-        if (Exit.isSuccess(exit)) settle(exit.value)
-      })
-      else settle(sent === "sent" ? Exit.void : Exit.fail(nodeDown))
+      else if (sent === "full") {
+        this.fork(Effect.exit(this.sendWhenRoom(connection, from, to, message))).addObserver((exit) => {
+          if (Exit.isSuccess(exit)) settle(exit.value)
+        })
+      } else settle(sent === "sent" ? Exit.void : Exit.fail(nodeDown))
     })
     state.waiters.push((failure) => {
       if (failure !== undefined) settle(Exit.fail(nodeDown))
@@ -295,7 +296,9 @@ export class Distribution implements TransportService {
       if (this.peers.get(name)?.connection !== undefined || name === this.node.name) return Effect.void
       const state = this.wanted(name)
       if (state === undefined) {
-        return Effect.fail(new ConnectError({ node: name, detail: "it is not the name of a node that may be connected" }))
+        return Effect.fail(
+          new ConnectError({ node: name, detail: "it is not the name of a node that may be connected" })
+        )
       }
       return Effect.callback<void, ConnectError>((resume) => {
         state.waiters.push((failure) =>
@@ -492,7 +495,9 @@ export class Distribution implements TransportService {
       hidden: isHidden(connection.peer),
       detail: detail ?? "the connection was closed by the peer"
     })
-    if (detail !== undefined && !this.closing && !this.deliberate) this.fork(Effect.logWarning(`connection to ${state.name} closed: ${detail}`))
+    if (detail !== undefined && !this.closing && !this.deliberate) {
+      this.fork(Effect.logWarning(`connection to ${state.name} closed: ${detail}`))
+    }
   }
 
   // --- accepting -----------------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 /**
- * Bytes that arrive in pieces and are taken from the front. Room grows with what really comes, never with what is announced.
+ * Bytes that arrive in pieces and are taken from the front. Room grows with what really comes, never with what is
+ * announced.
  *
  * @since 0.1.0
  */

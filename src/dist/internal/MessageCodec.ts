@@ -83,9 +83,7 @@ export interface Sets {
 const sets = new WeakMap<ReadonlyArray<Message.Any>, Sets>()
 
 const setOf = (all: ReadonlyArray<Message.Any>, kind: Message.Kind): Set | undefined => {
-  const messages = all.filter((message) =>
-    message.kind === kind && !(requestOf(message) instanceof EtfSchemaError)
-  )
+  const messages = all.filter((message) => message.kind === kind && !(requestOf(message) instanceof EtfSchemaError))
   if (messages.length === 0) return undefined
   const shape = compiled(() => MessageShape.make(messages.map(definitionOf)))
   if (!(shape instanceof EtfSchemaError)) return { shape, messages }

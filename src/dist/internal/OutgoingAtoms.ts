@@ -2,8 +2,8 @@
  * The sending side of the atom cache of a connection, made for packets that are written in place.
  *
  * The atoms that nearly every packet has (node names, `$gen_call`) stand in every header, so that a header is mostly a
- * copy of fixed bytes written before the terms. Other atoms are added to the header of the packet that needs them, which
- * moves the terms behind it. Atoms beyond what a header can hold are written in full.
+ * copy of fixed bytes written before the terms. Other atoms are added to the header of the packet that needs them,
+ * which moves the terms behind it. Atoms beyond what a header can hold are written in full.
  *
  * Guarantees: bounded by the 2048 slots; a packet that was given up (`rollback`, or `undo` after `finish`) leaves the
  * table in step with the peer.

@@ -1,6 +1,6 @@
 /**
- * Runs a handshake over a link: frames its messages, sends what the machine says, and stops at its result. The link is left
- * open, whatever the result; it is closed when the handshake is interrupted.
+ * Runs a handshake over a link: frames its messages, sends what the machine says, and stops at its result. The link is
+ * left open, whatever the result; it is closed when the handshake is interrupted.
  *
  * @since 0.1.0
  */

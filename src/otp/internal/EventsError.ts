@@ -30,9 +30,11 @@ export class EventsError extends EventsErrorBase {
   override get message(): string {
     switch (this.reason) {
       case "AlreadyOpen":
-        return `the topic ${this.topic} is open already (OTP_TOPIC_OPEN); publish to it, or open another with Events.named`
+        return `the topic ${this.topic} is open already (OTP_TOPIC_OPEN); publish to it, ` +
+          "or open another with Events.named"
       case "NotOpen":
-        return `the topic ${this.topic} is not open on this node (OTP_TOPIC_NOT_OPEN); its owner has ended or was never started`
+        return `the topic ${this.topic} is not open on this node (OTP_TOPIC_NOT_OPEN); ` +
+          "its owner has ended or was never started"
       case "Ended":
         return `the topic ${this.topic} has ended with its owner (OTP_TOPIC_ENDED): ${
           this.exitReason === undefined ? "no reason" : format(this.exitReason)

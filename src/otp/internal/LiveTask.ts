@@ -11,12 +11,12 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
-import type { Pid } from "../../term/Pid.ts"
 import * as Behaviour from "../../process/Behaviour.ts"
 import type { StartError } from "../../process/CallError.ts"
 import { type ExitReason, isOrderly, shutdown } from "../../process/ExitReason.ts"
 import { Node, type Service as NodeService } from "../../process/Node.ts"
 import { kill, type SpawnOptions, stop } from "../../process/Process.ts"
+import type { Pid } from "../../term/Pid.ts"
 import { TaskExit } from "./TaskError.ts"
 
 /** How long is waited for a task unless something else is said. */
@@ -80,7 +80,7 @@ export class LiveTask {
     if (exit === undefined || !isOrderly(reason)) {
       return Result.fail(new TaskExit({ task: this.process.displayName, reason }))
     }
-    return Exit.isSuccess(exit) ? Result.succeed(exit.value) : Cause.findError(exit.cause)
+    return Exit.isSuccess(exit) ? Result.succeed(exit.value) : Result.flip(Cause.findError(exit.cause))
   }
 
   /** Calls a function in its turn when the task has ended; the way to stop that is returned. It must not have ended. */
@@ -113,7 +113,9 @@ export class LiveTask {
   /** Lets the task go on without the scope and the process that it was tied to. */
   readonly release: Effect.Effect<void> = Effect.map(this.unlink, () => this.untie?.())
 
-  /** Ends the task: asks it to shut down and kills it when that takes longer than so long; at once when that is nothing. */
+  /**
+   * Ends the task: asks it to shut down and kills it when that takes longer than so long; at once when that is nothing.
+   */
   end(within: Duration.Input | undefined): Effect.Effect<void> {
     return Effect.suspend(() => {
       if (this.reason !== undefined) return Effect.void

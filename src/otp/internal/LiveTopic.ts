@@ -1,8 +1,8 @@
 /**
  * An open topic: who subscribes, what was published last, and how an event reaches everyone.
  *
- * All subscribers see all events in one order: an event that is published while another is on its way waits for its turn.
- * Nothing here waits for a subscriber, and nothing that a subscriber does can keep an event from the others.
+ * All subscribers see all events in one order: an event that is published while another is on its way waits for its
+ * turn. Nothing here waits for a subscriber, and nothing that a subscriber does can keep an event from the others.
  *
  * @since 0.1.0
  */
@@ -30,8 +30,8 @@ type Notice<Tag extends string> = Message.Message<
 >
 
 /**
- * What the `notify` process of a topic gets when the first subscriber comes: `topic` is the name. Make it a message of the protocol of that
- * process.
+ * What the `notify` process of a topic gets when the first subscriber comes: `topic` is the name. Make it a message of
+ * the protocol of that process.
  *
  * @category notification
  * @since 0.1.0
@@ -99,7 +99,7 @@ export class ProcessSubscriber implements Subscriber {
     this.complained = true
     this.process.log(
       Effect.logWarning(
-        `the mapping of the subscription of ${this.process.displayName} threw: the event was dropped for this subscriber, ` +
+        `the mapping of the subscription of ${this.process.displayName} threw: the event was dropped for it, ` +
           "and so are further ones like it, without another line",
         Cause.die(defect)
       )
@@ -241,7 +241,9 @@ export class LiveTopic {
   }
 
   remove(subscriber: Subscriber): void {
-    if (this.subscribers.delete(subscriber) && this.subscribers.size === 0 && this.reason === undefined) this.tell(TopicUnwatched)
+    if (this.subscribers.delete(subscriber) && this.subscribers.size === 0 && this.reason === undefined) {
+      this.tell(TopicUnwatched)
+    }
   }
 
   private tell(message: Message.Any): void {

@@ -22,8 +22,8 @@ const RegistryErrorBase: ErrorOf<RegistryError, "RegistryError", {
 })
 
 /**
- * A registry refused: the key of a unique registry is taken (`process` has it), the process has no entry under the key, or there is no
- * such process.
+ * A registry refused: the key of a unique registry is taken (`process` has it), the process has no entry under the key,
+ * or there is no such process.
  *
  * @category errors
  * @since 0.1.0
@@ -34,7 +34,8 @@ export class RegistryError extends RegistryErrorBase {
     const place = `registry ${this.registry}, key ${Formatter.format(this.key)}`
     switch (this.reason) {
       case "AlreadyRegistered":
-        return `${place}: ${this.process} is registered under it (OTP_ALREADY_REGISTERED); use that process, or another key`
+        return `${place}: ${this.process} is registered under it (OTP_ALREADY_REGISTERED); ` +
+          "use that process, or another key"
       case "NotRegistered":
         return `${place}: ${this.process} has no entry under it (OTP_NOT_REGISTERED); register it first`
       case "NoProcess":

@@ -3,9 +3,9 @@
  * decision does to the state, the postponed events, the inserted ones and the timers.
  *
  * The shell drives it: `receive` or `fired` brings an event in, `take` gives the event to handle, `decide` takes the
- * decision of its handler, `entered` that of the `enter` handler when `decide` asked for one. What is to be done outside
- * (replies, timers) collects in an outbox that `flush` empties. The state is mutable for speed, but the machine is
- * deterministic: the same calls give the same effects.
+ * decision of its handler, `entered` that of the `enter` handler when `decide` asked for one. What is to be done
+ * outside (replies, timers) collects in an outbox that `flush` empties. The state is mutable for speed, but the machine
+ * is deterministic: the same calls give the same effects.
  *
  * Guarantees. Events that wait here go before anything that is received later: first the inserted ones, then those that
  * were postponed before the last change of state, in their order, then timeouts of zero in the order in which they were

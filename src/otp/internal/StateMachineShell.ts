@@ -1,10 +1,10 @@
 /**
- * Runs the core of a state machine on the loop of processes: envelopes become events, decisions of handlers go to the core,
- * and what the core asks for (replies, timers) is done.
+ * Runs the core of a state machine on the loop of processes: envelopes become events, decisions of handlers go to the
+ * core, and what the core asks for (replies, timers) is done.
  *
  * One message may lead to many events (inserted ones, postponed ones that come back, timeouts of zero). They are all
- * handled before the next message of the mailbox, in one go while handlers answer with plain values, and in the fiber of
- * the process from the first Effect on.
+ * handled before the next message of the mailbox, in one go while handlers answer with plain values, and in the fiber
+ * of the process from the first Effect on.
  *
  * @since 0.1.0
  */
@@ -13,195 +13,15 @@ import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
 import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
-import * as SchemaAST from "effect/SchemaAST"
 import * as Scope from "effect/Scope"
-import type { Pid } from "../../term/Pid.ts"
 import * as Behaviour from "../../process/Behaviour.ts"
 import { MailboxFull } from "../../process/CallError.ts"
 import * as ExitReason from "../../process/ExitReason.ts"
-import type { Context, From } from "../../process/Handler.ts"
-import type * as Message from "../../process/Message.ts"
 import type { Core } from "../../process/Protocol.ts"
 import { stop, Transition } from "../../process/Transition.ts"
-import { type Decision, StateMachineCore, StateTransition, stay } from "./StateMachineCore.ts"
-import { UnhandledTerms } from "./UnhandledTerms.ts"
-
-type Handler = (payload: unknown, data: unknown, context: MachineContext) => unknown
-
-/** Where an event came from. */
-export type EventKind =
-  | "Call"
-  | "Cast"
-  | "Info"
-  | "Internal"
-  /** A timeout with a message. */
-  | "Timeout"
-  /** A timeout without one. */
-  | "Timer"
-  | "Exit"
-  | "Down"
-  | "Unhandled"
-
-/** An event of a machine. `handler` is the name of what handles it: the tag of a message, or that of a callback. */
-export class MachineEvent {
-  readonly kind: EventKind
-  readonly handler: string
-  readonly payload: unknown
-  readonly from: Behaviour.CallEnvelope | undefined
-
-  constructor(kind: EventKind, handler: string, payload: unknown, from: Behaviour.CallEnvelope | undefined) {
-    this.kind = kind
-    this.handler = handler
-    this.payload = payload
-    this.from = from
-  }
-
-  /** For `otherwise`: the tag of the message. */
-  get _tag(): string {
-    return this.handler
-  }
-}
-
-/** What `init` hands over. */
-export class MachineStarted {
-  readonly state: unknown
-  readonly data: unknown
-  readonly actions: ReadonlyArray<unknown>
-
-  constructor(state: unknown, data: unknown, actions: ReadonlyArray<unknown>) {
-    this.state = state
-    this.data = data
-    this.actions = actions
-  }
-}
-
-/** What handlers get besides the event and the data. */
-export class MachineContext implements Context {
-  private readonly instance: Behaviour.Instance
-  readonly state: unknown
-  private readonly caller: From<unknown, unknown> | undefined
-
-  constructor(instance: Behaviour.Instance, state: unknown, caller: From<unknown, unknown> | undefined) {
-    this.instance = instance
-    this.state = state
-    this.caller = caller
-  }
-
-  get self(): Pid {
-    return this.instance.pid
-  }
-
-  get node(): string {
-    return this.instance.node.name
-  }
-
-  get from(): From<unknown, unknown> {
-    return this.caller! // its type shows it to the handlers of calls only
-  }
-}
-
-/** The parts of a machine, untyped. The public constructor has checked the types. */
-export interface Definition {
-  readonly init: (args: never) => Effect.Effect<unknown, unknown, unknown>
-  readonly internal?: ReadonlyArray<Message.Any> | undefined
-  readonly states: object
-  readonly any?: object | undefined
-  readonly terminate?:
-    | ((reason: ExitReason.ExitReason, state: never, data: never) => Effect.Effect<unknown, unknown, unknown>)
-    | undefined
-  readonly format?: ((state: never, data: never) => unknown) | undefined
-}
-
-/** What stands beside the messages in the handlers of a state. */
-const callbacks: ReadonlySet<string> = new Set([
-  "enter",
-  "stateTimeout",
-  "eventTimeout",
-  "exit",
-  "down",
-  "unhandled",
-  "otherwise"
-])
-
-const tagOf = (state: unknown): string =>
-  typeof state === "object" && state !== null ? (state as { readonly _tag: string })._tag : String(state)
-
-type Handlers = { readonly [name: string]: Handler | undefined }
-
-/** The handlers of one state with those for all states behind them: what names a message goes before `otherwise`. */
-class StateTable {
-  readonly handlers: Handlers
-  readonly enter: Handler | undefined
-  readonly otherwise: Handler | undefined
-
-  constructor(own: Handlers, common: Handlers) {
-    this.handlers = Object.assign(Object.create(null) as Handlers, common, own)
-    this.enter = this.handlers["enter"]
-    this.otherwise = this.handlers["otherwise"]
-  }
-}
-
-/** A definition compiled once for all processes that run it. */
-class Program {
-  readonly protocol: Core
-  readonly definition: Definition
-  readonly terms: UnhandledTerms
-  private readonly tables: Map<string, StateTable>
-  /** How the error of a call is known from a defect, by tag. */
-  private readonly fallible: Set<string>
-
-  constructor(protocol: Core, definition: Definition) {
-    this.protocol = protocol
-    this.definition = definition
-    this.terms = new UnhandledTerms(protocol.name)
-    const common = (definition.any ?? {}) as Handlers
-    const states = Object.entries(definition.states as { readonly [state: string]: Handlers })
-    const messages = [...protocol.messages, ...(definition.internal ?? [])]
-    this.tables = new Map(states.map(([state, own]) => [state, new StateTable(own, common)]))
-    this.fallible = new Set(
-      messages.filter((message) => !SchemaAST.isNever(message.errorSchema.ast)).map((message) => message._tag)
-    )
-    this.check(messages, [["any", common], ...states])
-  }
-
-  table(state: unknown): StateTable {
-    const table = this.tables.get(tagOf(state))
-    if (table !== undefined) return table
-    throw new Error(
-      `${this.protocol.name} went to the state ${tagOf(state)}, which it does not have; it has ${
-        [...this.tables.keys()].join(", ")
-      }`
-    )
-  }
-
-  mayFail(event: MachineEvent): boolean {
-    return event.from !== undefined && this.fallible.has(event.handler)
-  }
-
-  /** What the types refuse, for those who go past them. */
-  private check(messages: ReadonlyArray<Message.Any>, places: ReadonlyArray<readonly [string, Handlers]>): void {
-    const name = this.protocol.name
-    const tags = new Set<string>()
-    for (const { _tag } of messages) {
-      if (callbacks.has(_tag) || tags.has(_tag)) {
-        throw new Error(`${name}: a message of a state machine cannot be called ${_tag}, that name is taken; rename it`)
-      }
-      tags.add(_tag)
-    }
-    for (const [place, handlers] of places) {
-      const stranger = Object.keys(handlers).find((key) => !tags.has(key) && !callbacks.has(key))
-      if (stranger !== undefined) {
-        throw new Error(`${name}, ${place}: ${stranger} is no message of the machine and no callback; remove it`)
-      }
-    }
-    for (const [state, table] of this.tables) {
-      const missing = [...tags].find((tag) => table.handlers[tag] === undefined)
-      if (missing !== undefined && table.otherwise === undefined) {
-        throw new Error(`${name}, state ${state}: nothing handles ${missing}; add a handler to the state or to any, or an otherwise`)
-      }
-    }
-  }
-}
+import { MachineContext, MachineEvent, MachineStarted } from "./MachineEvent.ts"
+import { type Action, type Decision, StateMachineCore, StateTransition, stay } from "./StateMachineCore.ts"
+import { type Definition, Program, type StateTable, tagOf } from "./StateMachineProgram.ts"
 
 /** A timer of a machine. */
 class MachineTimer extends Behaviour.Timer {
@@ -259,7 +79,7 @@ export class Machine {
     this.core = new StateMachineCore(started.state, started.data, Equal.equals, instance.capacity)
     this.table = program.table(started.state)
     this.entering = this.table.enter !== undefined || started.actions.length > 0
-    this.core.begin(started.actions as Parameters<StateMachineCore<MachineEvent>["begin"]>[0]) // made in StateMachine.ts
+    this.core.begin(started.actions as ReadonlyArray<Action<MachineEvent>>) // `started` makes no others
   }
 
   /** Whether something is to be done before the first message. */
@@ -330,7 +150,9 @@ export class Machine {
           return (handler as (data: unknown, context: MachineContext) => unknown)(core.data, context)
         }
         throw new Error(
-          `${this.program.protocol.name}, state ${tagOf(core.state)}: a ${event.handler} has passed and nothing handles ` +
+          `${this.program.protocol.name}, state ${
+            tagOf(core.state)
+          }: a ${event.handler} has passed and nothing handles ` +
             `it; add a handler ${event.handler} to the state or to any, or give the timeout a message`
         )
       default:
@@ -424,7 +246,9 @@ export class Machine {
           this.timers = undefined
           // Calls among them are answered by the loop, which knows them as calls to be answered later.
           for (const event of this.core.abandon()) {
-            if (event.kind === "Cast" || event.kind === "Info" || event.kind === "Unhandled") this.instance.node.discarded++
+            if (event.kind === "Cast" || event.kind === "Info" || event.kind === "Unhandled") {
+              this.instance.node.discarded++
+            }
           }
         })
       )

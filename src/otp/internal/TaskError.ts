@@ -13,8 +13,8 @@ const TaskExitBase: ErrorOf<TaskExit, "TaskExit", {
 }> = Schema.TaggedError<TaskExit>()("TaskExit", { task: Schema.String, reason: ExitReason })
 
 /**
- * The process of a task ended before it had a result: it crashed, or was ended from outside. A typed failure of the task is
- * not in here: it stays itself in the error channel.
+ * The process of a task ended before it had a result: it crashed, or was ended from outside. A typed failure of the
+ * task is not in here: it stays itself in the error channel.
  *
  * @category errors
  * @since 0.1.0

@@ -1,6 +1,6 @@
 /**
- * The fate of what nobody handles: it is counted, and logged once per shape, so that neither a typing error stays unseen nor a
- * hostile sender fills the log.
+ * The fate of what nobody handles: it is counted, and logged once per shape, so that neither a typing error stays
+ * unseen nor a hostile sender fills the log.
  *
  * @since 0.1.0
  */

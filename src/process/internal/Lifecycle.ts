@@ -12,7 +12,7 @@ import * as Scope from "effect/Scope"
 import * as CallError from "../CallError.ts"
 import * as ExitReason from "../ExitReason.ts"
 import type { MailboxOptions } from "../Mailbox.ts"
-import { CurrentProcess, DEAD, type LocalProcess, type Monitor, type Watcher } from "./LocalProcess.ts"
+import { CurrentProcess, DEAD, type LocalProcess, type Monitor, STARTING, type Watcher } from "./LocalProcess.ts"
 import type { NodeRuntime } from "./NodeRuntime.ts"
 import { type ServerBehaviour, ServerProcess, serverProgram, type StartResult } from "./ServerProcess.ts"
 import { Timer } from "./Timers.ts"
@@ -81,16 +81,23 @@ class InitLimit extends Timer {
   }
 }
 
+/** Makes interruptible again what must not be cut in two otherwise. */
+export type Restore = <A, E>(effect: Effect.Effect<A, E>) => Effect.Effect<A, E>
+
 /**
  * Starts a server and waits until its `init` is done. The one who loses the race for a name never runs `init`; a failed
  * start leaves neither a name nor a message behind.
+ *
+ * In an uninterruptible region, `restore` says that the wait may be interrupted; then the process has ended before the
+ * starter goes on.
  */
 export const startServer = (
   node: NodeRuntime,
   behaviour: ServerBehaviour,
   args: unknown,
   options: SpawnOptions,
-  fiber: Fiber.Fiber<unknown, unknown>
+  fiber: Fiber.Fiber<unknown, unknown>,
+  restore?: Restore
 ): Effect.Effect<ServerProcess, unknown> => {
   const { name } = options
   if (node.closing) return failStart(name ?? behaviour.name, new CallError.NodeDown({ node: node.name }))
@@ -140,26 +147,29 @@ export const startServer = (
     }
   }
   if (result !== undefined) return answer(result)
-  return Effect.callback<ServerProcess, unknown>((resume) => {
+  const limit = options.timeout === undefined
+    ? undefined
+    : new InitLimit(() => {
+      timedOut = Duration.toMillis(Duration.fromInputUnsafe(options.timeout!))
+      process.exitSignal(node.pid, ExitReason.kill, false)
+    })
+  const wait = Effect.callback<ServerProcess, unknown>((resume) => {
     if (result !== undefined) return resume(answer(result))
-    const limit = options.timeout === undefined
-      ? undefined
-      : new InitLimit(() => {
-        timedOut = Duration.toMillis(Duration.fromInputUnsafe(options.timeout!))
-        process.exitSignal(node.pid, ExitReason.kill, false)
-      })
     tell = () => {
       if (limit !== undefined) node.timers.cancel(limit)
       node.runQueue.push({ run: () => resume(answer(result!)) })
     }
     if (limit !== undefined) node.timers.arm(limit, Duration.toMillis(Duration.fromInputUnsafe(options.timeout!)))
-    // A starter that goes away takes the half-started process with it. One that knows how to end in the middle of its
-    // start is asked to, since it may own others by now.
-    return Effect.suspend(() => {
-      if (limit !== undefined) node.timers.cancel(limit)
-      process.exitSignal(node.pid, behaviour.ownsExit === true ? ExitReason.shutdown : ExitReason.kill, false, true)
-      return awaitEnd(process)
-    })
+  })
+  // A starter that goes away takes the half-started process with it. One that knows how to end in the middle of its
+  // start is asked to, since it may own others by now.
+  return Effect.onInterrupt(restore === undefined ? wait : restore(wait), () => {
+    if (limit !== undefined) node.timers.cancel(limit)
+    if (process.status !== STARTING || behaviour.ownsExit === true) {
+      return stopProcess(process, options.stopWithin ?? defaultStopWithin)
+    }
+    process.exitSignal(node.pid, ExitReason.kill, false)
+    return Effect.asVoid(awaitEnd(process))
   })
 }
 
@@ -236,23 +246,28 @@ export const stopProcess = (process: LocalProcess, limit: Duration.Input): Effec
     })
   })
 
-/** Ties a process to a scope: it is stopped when the scope closes, and leaves nothing in the scope when it ends first. */
-export const tie = <E>(
+/** How long a process may take to end when its scope closes. */
+const defaultStopWithin = "5 seconds"
+
+/**
+ * Ties a process to a scope: it is stopped when the scope closes, and leaves nothing in the scope when it ends first. No
+ * interruption comes between its start and the tie; a start that waits restores it for the wait.
+ */
+export const tie = <P extends LocalProcess, E>(
   scope: Scope.Scope,
-  start: Effect.Effect<LocalProcess, E>,
-  stopWithin: Duration.Input = "5 seconds"
-): Effect.Effect<void, E> => {
-  const link = Scope.forkUnsafe(scope)
-  return Effect.uninterruptibleMask((restore) =>
-    Effect.matchCauseEffect(restore(start), {
+  start: (restore: Restore) => Effect.Effect<P, E>,
+  stopWithin: Duration.Input = defaultStopWithin
+): Effect.Effect<P, E> =>
+  Effect.uninterruptibleMask((restore) => {
+    const link = Scope.forkUnsafe(scope)
+    return Effect.matchCauseEffect(start(restore), {
       onFailure: (cause) => Effect.andThen(Scope.close(link, Exit.void), Effect.failCause(cause)),
       onSuccess: (process) => {
         observe(process, () => {
           // Takes the tie out of the scope; the finalizer it returns would find the process dead.
           Scope.closeUnsafe(link, Exit.void)
         })
-        return Scope.addFinalizer(link, stopProcess(process, stopWithin))
+        return Effect.as(Scope.addFinalizer(link, stopProcess(process, stopWithin)), process)
       }
     })
-  )
-}
+  })

@@ -196,7 +196,8 @@ export class Timers {
         this.removeFirst()
         this.lists.delete(list.duration)
         this.empty--
-      } else if (timer.expiry > now) {
+      } else if (timer.expiry > list.key) {
+        // Its first timer comes later than the list stood for: others may come before it.
         list.key = timer.expiry
         this.down(list)
       } else {

@@ -2,7 +2,14 @@
  * The rules of `gen_statem` once more, as its manual tells them: no care for speed, no mutable queues, one list of what
  * waits. Runs the scripts of `StateMachineScript.ts`.
  */
-import { type Arrived, fuel, type Script, type ScriptAction, type ScriptDecision, type State } from "./StateMachineScript.ts"
+import {
+  type Arrived,
+  fuel,
+  type Script,
+  type ScriptAction,
+  type ScriptDecision,
+  type State
+} from "./StateMachineScript.ts"
 
 interface RunningTimer {
   readonly name: string
@@ -20,29 +27,34 @@ interface World {
 const without = (timers: ReadonlyArray<RunningTimer>, name: string): ReadonlyArray<RunningTimer> =>
   timers.filter((timer) => timer.name !== name)
 
-const timerActions = (actions: ReadonlyArray<ScriptAction>) =>
-  actions.filter((action) => action._tag === "Start" || action._tag === "Cancel" || action._tag === "Update")
+type TimerAction = Extract<ScriptAction, { readonly timer: string }>
+
+const isTimerAction = (action: ScriptAction): action is TimerAction => "timer" in action
+
+const applyTimer = (running: ReadonlyArray<RunningTimer>, action: TimerAction): ReadonlyArray<RunningTimer> => {
+  const name = action.timer
+  if (action._tag === "Cancel") return without(running, name)
+  const arrived = { type: name, event: action.event }
+  if (action._tag === "Update") {
+    return running.some((timer) => timer.name === name)
+      ? running.map((timer) => (timer.name === name ? { ...timer, arrived } : timer))
+      : [...running, { name, arrived, isZero: true }]
+  }
+  if (action.millis === Infinity) return without(running, name)
+  return [...without(running, name), { name, arrived, isZero: action.millis === 0 }]
+}
 
 /** Only the last action for a timer counts. */
 const applyTimers = (
   timers: ReadonlyArray<RunningTimer>,
   actions: ReadonlyArray<ScriptAction>
 ): ReadonlyArray<RunningTimer> => {
-  const all = timerActions(actions)
-  return all
-    .filter((action, index) => !all.slice(index + 1).some((later) => later.timer === action.timer))
-    .reduce((running, action) => {
-      const name = action.timer
-      if (action._tag === "Cancel") return without(running, name)
-      const arrived = { type: name, event: action.event }
-      if (action._tag === "Update") {
-        return running.some((timer) => timer.name === name)
-          ? running.map((timer) => (timer.name === name ? { ...timer, arrived } : timer))
-          : [...running, { name, arrived, isZero: true }]
-      }
-      if (action.millis === Infinity) return without(running, name)
-      return [...without(running, name), { name, arrived, isZero: action.millis === 0 }]
-    }, timers)
+  const all = actions.filter(isTimerAction)
+  let running = timers
+  for (const action of all.filter((a, index) => !all.slice(index + 1).some((later) => later.timer === a.timer))) {
+    running = applyTimer(running, action)
+  }
+  return running
 }
 
 /** What is called, in order. */
@@ -77,7 +89,9 @@ export const runModel = (script: Script): ReadonlyArray<string> => {
     const added = changed || decision._tag === "Repeat" ? enter(state, next) : []
     if (added === undefined) return undefined
     const actions = [...decision.actions, ...added]
-    const postponed = actions.some((action) => action._tag === "Postpone") ? [...world.postponed, arrived] : world.postponed
+    const postponed = actions.some((action) => action._tag === "Postpone")
+      ? [...world.postponed, arrived]
+      : world.postponed
     const inserted = actions.flatMap((action) =>
       action._tag === "NextEvent" ? [{ type: "internal", event: action.event }] : []
     )
@@ -106,7 +120,9 @@ export const runModel = (script: Script): ReadonlyArray<string> => {
   const first = enter(script.state, script.state)
   let world = first && settle({
     state: script.state,
-    queue: script.actions.flatMap((action) => action._tag === "NextEvent" ? [{ type: "internal", event: action.event }] : []),
+    queue: script.actions.flatMap((action) =>
+      action._tag === "NextEvent" ? [{ type: "internal", event: action.event }] : []
+    ),
     postponed: [],
     timers: applyTimers([], [...script.actions, ...first])
   })

@@ -1,7 +1,7 @@
 /**
  * Scripted state machines: every event carries what its handler decides in each state, so that one set of callbacks
- * serves all machines. A script runs on the core here and on Erlang's `gen_statem` (`test/erlang/state_machine.escript`); both give
- * the list of what was called, as text in Erlang's form.
+ * serves all machines. A script runs on the core here and on Erlang's `gen_statem`
+ * (`test/erlang/state_machine.escript`); both give the list of what was called, as text in Erlang's form.
  */
 import * as Exit from "effect/Exit"
 import {
@@ -14,8 +14,8 @@ import {
   REPEAT,
   ReplyTo,
   StateMachineCore,
-  StateTransition,
   stateTimer,
+  StateTransition,
   stay,
   STOP,
   Timeout,
@@ -79,9 +79,9 @@ const showAction = (action: ScriptAction): string => {
     case "Update":
       return `{update,${action.timer},${showEvent(action.event)}}`
     case "Start":
-      return `{start,${action.timer},${
-        action.millis === Infinity ? "infinity" : action.millis
-      },${showEvent(action.event)}}`
+      return `{start,${action.timer},${action.millis === Infinity ? "infinity" : action.millis},${
+        showEvent(action.event)
+      }}`
   }
 }
 

@@ -1,0 +1,666 @@
+/**
+ * Nodes of ours among themselves, over real sockets of one process, and against peers that misbehave.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import {
+  Clock,
+  type Context,
+  Effect,
+  Exit,
+  Fiber,
+  Layer,
+  Option,
+  Queue,
+  Redacted,
+  References,
+  Schema,
+  Scope,
+  Stream
+} from "effect"
+import { ExitReason, GenServer, Message, Process, Protocol, Signal } from "effect-otp"
+import * as DistFlags from "effect-otp/dist/DistFlags"
+import * as Handshake from "effect-otp/dist/Handshake"
+import * as Node from "effect-otp/dist/Node"
+import * as NodeNetwork from "effect-otp/dist/NodeNetwork"
+import { Decoder, Encoder, Etf } from "effect-otp/etf"
+import { Atom, Pid, Reference, Term, Tuple } from "effect-otp/term"
+import { createHash, randomBytes } from "node:crypto"
+import * as Net from "node:net"
+import { cookie, freePort } from "./ErlangNode.ts"
+
+class Worker extends Protocol.make(
+  "Worker",
+  Message.Call("Echo", { payload: { value: Etf.Term }, success: Etf.Term }),
+  Message.Call("Never"),
+  Message.Call("Seen", { success: Schema.Array(Schema.Int) }),
+  Message.Cast("Note", { payload: { n: Schema.Int, body: Schema.Uint8Array } })
+) {}
+
+const WorkerServer = GenServer.make(Worker, {
+  init: () => Effect.succeed<ReadonlyArray<number>>([]),
+  handlers: {
+    Echo: ({ value }, seen) => GenServer.reply(value, seen),
+    Never: () => GenServer.noReply<ReadonlyArray<number>>([]),
+    Seen: (_, seen) => GenServer.reply(seen, seen),
+    Note: ({ n }, seen) => GenServer.next([...seen, n])
+  }
+})
+
+interface Member {
+  readonly name: string
+  readonly run: <A, E>(effect: Effect.Effect<A, E, Node.Node>) => Effect.Effect<A, E>
+  readonly stop: Effect.Effect<void>
+}
+
+/** A node that lives until the scope closes or it is stopped. */
+const member = (
+  name: string,
+  port: number,
+  options?: Partial<Node.LayerOptions>
+): Effect.Effect<Member, unknown, Scope.Scope> =>
+  Effect.gen(function*() {
+    const scope = yield* Scope.fork(yield* Effect.scope)
+    const context = yield* Layer.buildWithScope(
+      Node.layer({ name, cookie: Redacted.make(cookie), discovery: { port, serve: true }, ...options }).pipe(
+        Layer.provide(NodeNetwork.layer)
+      ),
+      scope
+    ).pipe(Effect.provideService(References.MinimumLogLevel, "None"))
+    return {
+      name,
+      run: <A, E>(effect: Effect.Effect<A, E, Node.Node>) =>
+        Effect.provideContext(effect, context as Context.Context<Node.Node>),
+      stop: Scope.close(scope, Exit.void)
+    }
+  })
+
+const reasonOf = (error: unknown): string =>
+  (error as { readonly reason?: { readonly _tag: string } }).reason?._tag ?? String(error)
+
+const portOf = (name: string, epmd: number): Effect.Effect<number> =>
+  Effect.callback((resume) => {
+    const socket = Net.connect(epmd, "127.0.0.1", () =>
+      socket.write(Buffer.from([0, name.length + 1, 122, ...Buffer.from(name)])))
+    let all = Buffer.alloc(0)
+    socket.on("data", (data) => {
+      all = Buffer.concat([all, data])
+    })
+    socket.on("close", () =>
+      resume(Effect.succeed(all.readUInt16BE(2))))
+  })
+
+/** A peer that knows the cookie and says what it likes. */
+const evil = (
+  port: number,
+  name: string,
+  wanted: string,
+  flags: DistFlags.DistFlags = DistFlags.offer()
+): Effect.Effect<Net.Socket, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.callback<Net.Socket>((resume) => {
+      const machine = Handshake.initiate({
+        self: { name, creation: 77, flags },
+        challenge: 5,
+        digest: (_, challenge) => new Uint8Array(createHash("md5").update(cookie + challenge).digest()),
+        wanted,
+        connected: () => false
+      })
+      const socket = Net.connect(port, "127.0.0.1")
+      socket.on("error", () => {})
+      const send = (messages: ReadonlyArray<Uint8Array>): void => {
+        for (const message of messages) {
+          socket.write(Buffer.from([message.length >> 8, message.length & 255, ...message]))
+        }
+      }
+      let held = Buffer.alloc(0)
+      const onData = (data: Buffer): void => {
+        held = Buffer.concat([held, data])
+        while (held.length >= 2 && held.length >= 2 + held.readUInt16BE(0)) {
+          const message = held.subarray(2, 2 + held.readUInt16BE(0))
+          held = held.subarray(2 + message.length)
+          const step = machine.receive(new Uint8Array(message))
+          send(step.send)
+          if (step._tag === "Established") {
+            socket.off("data", onData)
+            resume(Effect.succeed(socket))
+          } else if (step._tag !== "Continue") resume(Effect.die(new Error(JSON.stringify(step))))
+        }
+      }
+      socket.on("data", onData)
+      send(machine.start)
+    }),
+    (socket) => Effect.sync(() => socket.destroy())
+  )
+
+const closed = (socket: Net.Socket): Effect.Effect<void> =>
+  Effect.callback((resume) => {
+    if (socket.destroyed) return resume(Effect.void)
+    socket.once("close", () => resume(Effect.void))
+    socket.resume()
+  })
+
+const packet = (body: Uint8Array): Buffer => {
+  const head = Buffer.alloc(4)
+  head.writeUInt32BE(body.length)
+  return Buffer.concat([head, body])
+}
+
+const terms = (...parts: ReadonlyArray<Term.Term>): Buffer =>
+  packet(Buffer.concat([Buffer.from([131, 68, 0]), ...parts.map((part) => Encoder.make().encodeUnsafe(part).slice(1))]))
+
+describe("nodes among themselves", () => {
+  it.live("calls, typed errors and unknown names", () =>
+    Effect.gen(function*() {
+      const port = yield* freePort
+      const a = yield* member("a@127.0.0.1", port)
+      const b = yield* member("b@127.0.0.1", port)
+      yield* b.run(GenServer.startDetached(WorkerServer, undefined, { name: "worker" }))
+      const value = Term.parseUnsafe("{1, 2.0, [a | b], #{x => <<1, 2>>}, \"text\"}")
+      yield* a.run(Effect.gen(function*() {
+        const worker = yield* Node.remote(Worker, { name: "worker", node: b.name })
+        assert.isTrue(Term.equals(yield* worker.Echo({ value }), value))
+        const nobody = yield* Node.remote(Worker, { name: "nobody", node: b.name })
+        assert.strictEqual(reasonOf(yield* Effect.flip(nobody.Never())), "NoProcess")
+        const nowhere = yield* Node.remote(Worker, { name: "worker", node: "nowhere@127.0.0.1" })
+        assert.strictEqual(reasonOf(yield* Effect.flip(nowhere.Never())), "NodeDown")
+        assert.strictEqual(reasonOf(yield* Effect.flip(worker.Never(undefined, { timeout: 30 }))), "CallTimeout")
+        assert.strictEqual(yield* Node.ping("nowhere@127.0.0.1"), "pang")
+        assert.strictEqual(yield* Node.ping(b.name), "pong")
+      }))
+    }), 20_000)
+
+  it.live("signals of one process keep their order, whatever their size", () =>
+    Effect.gen(function*() {
+      const port = yield* freePort
+      const a = yield* member("a@127.0.0.1", port)
+      const b = yield* member("b@127.0.0.1", port)
+      yield* b.run(GenServer.startDetached(WorkerServer, undefined, { name: "worker" }))
+      const count = 300
+      yield* a.run(Process.run(Effect.gen(function*() {
+        const worker = yield* Node.remote(Worker, { name: "worker", node: b.name })
+        for (let n = 0; n < count; n++) {
+          // Small ones between large ones: none may overtake.
+          yield* worker.Note({ n, body: new Uint8Array(n % 7 === 0 ? 300_000 : 10) })
+        }
+        assert.deepStrictEqual(yield* worker.Seen(), Array.from({ length: count }, (_, n) => n))
+      })))
+    }), 20_000)
+
+  it.live(
+    "the end of a remote process reaches links and monitors once, and kills who does not trap",
+    () =>
+      Effect.gen(function*() {
+        const port = yield* freePort
+        const a = yield* member("a@127.0.0.1", port)
+        const b = yield* member("b@127.0.0.1", port)
+        const victim = yield* b.run(Process.spawnDetached((mailbox) => Queue.take(mailbox), { name: "victim" }))
+        const linked = yield* a.run(Process.spawnDetached(() => Effect.andThen(Process.link(victim), Effect.never)))
+        const ended = yield* Effect.forkChild(a.run(Process.awaitExit(linked)), { startImmediately: true })
+        yield* a.run(Process.run(Effect.gen(function*() {
+          yield* Process.trapExit(true)
+          yield* Process.link(victim)
+          yield* Process.monitor(victim)
+          yield* Process.monitor({ name: "victim", node: b.name })
+          assert.strictEqual(yield* Node.ping(b.name), "pong")
+          yield* Process.exit(victim, ExitReason.error(Atom.make("why")))
+          const exit = yield* Process.receive(Signal.ExitSchema)
+          assert.strictEqual(ExitReason.format(exit.reason), "why")
+          yield* Process.receive(Signal.DownSchema)
+          yield* Process.receive(Signal.DownSchema)
+          assert.strictEqual(ExitReason.format(yield* Fiber.join(ended)), "why")
+          yield* Node.ping(b.name)
+          assert.strictEqual(Option.getOrThrow(yield* Process.info(yield* Process.self)).mailboxLength, 0)
+        })))
+      }),
+    20_000
+  )
+
+  it.live("comings and goings are told, and a stopped node says goodbye", () =>
+    Effect.gen(function*() {
+      const port = yield* freePort
+      const a = yield* member("a@127.0.0.1", port)
+      const b = yield* member("b@127.0.0.1", port)
+      const seen = yield* Effect.forkChild(a.run(Stream.runCollect(Stream.take(Node.events, 2))), {
+        startImmediately: true
+      })
+      yield* a.run(Node.connect(b.name))
+      assert.deepStrictEqual(yield* a.run(Node.nodes()), [b.name])
+      const watched = yield* b.run(Process.spawnDetached(() => Effect.never))
+      yield* a.run(Process.run(Effect.gen(function*() {
+        yield* Process.monitor(watched)
+        yield* Node.ping(b.name)
+        yield* b.stop
+        // Its processes were shut down in order before the connection went.
+        assert.strictEqual((yield* Process.receive(Signal.DownSchema)).reason._tag, "Shutdown")
+      })))
+      assert.deepStrictEqual([...(yield* Fiber.join(seen))].map((event) => event._tag), ["NodeUp", "NodeDown"])
+    }), 20_000)
+
+  it.live("[F6] 1000 simultaneous connects, each ending in one connection", () =>
+    Effect.gen(function*() {
+      const port = yield* freePort
+      const a = yield* member("a@127.0.0.1", port)
+      const b = yield* member("b@127.0.0.1", port)
+      for (let round = 0; round < 1000; round++) {
+        yield* Effect.all([a.run(Node.connect(b.name)), b.run(Node.connect(a.name))], { concurrency: 2 })
+        assert.deepStrictEqual(yield* a.run(Node.nodes()), [b.name])
+        assert.strictEqual(yield* b.run(Node.ping(a.name)), "pong", `round ${round}`)
+        yield* (round % 2 === 0 ? a.run(Node.disconnect(b.name)) : b.run(Node.disconnect(a.name)))
+        while ((yield* a.run(Node.nodes())).length + (yield* b.run(Node.nodes())).length > 0) yield* Effect.sleep(0)
+      }
+    }), 60_000)
+
+  it.live("[F17] 50 000 monitors end within a second when the connection goes", () =>
+    Effect.gen(function*() {
+      const port = yield* freePort
+      const a = yield* member("a@127.0.0.1", port)
+      const b = yield* member("b@127.0.0.1", port)
+      yield* a.run(Process.run(
+        Effect.gen(function*() {
+          const count = 50_000
+          const target = yield* b.run(Process.spawnDetached(() => Effect.never))
+          for (let i = 0; i < count; i++) yield* Process.monitor(target)
+          yield* Node.ping(b.name)
+          const before = yield* Clock.currentTimeMillis
+          yield* Node.disconnect(b.name)
+          for (let i = 0; i < count; i++) {
+            assert.strictEqual((yield* Process.receive(Signal.DownSchema)).reason._tag, "NoConnection")
+          }
+          assert.isBelow((yield* Clock.currentTimeMillis) - before, 1500)
+          assert.strictEqual(Option.getOrThrow(yield* Process.info(yield* Process.self)).mailboxLength, 0)
+        }),
+        { mailbox: { capacity: 10 } }
+      ))
+    }), 30_000)
+
+  it.live(
+    "[F4] a peer that does not read: senders wait, memory is bounded, others are served",
+    () =>
+      Effect.gen(function*() {
+        const port = yield* freePort
+        const a = yield* member("a@127.0.0.1", port)
+        const b = yield* member("b@127.0.0.1", port)
+        yield* b.run(GenServer.startDetached(WorkerServer, undefined, { name: "worker" }))
+        const socket = yield* evil(yield* portOf("a", port), "deaf@127.0.0.1", a.name)
+        socket.pause()
+        let sent = 0
+        const flood = yield* Effect.forkChild(a.run(Effect.forever(
+          Effect.andThen(
+            Process.send({ name: "x", node: "deaf@127.0.0.1" }, new Uint8Array(1000)),
+            Effect.sync(() => sent++)
+          )
+        )))
+        let last = -1
+        while (sent !== last) {
+          last = sent
+          yield* Effect.sleep(300)
+        }
+        // 8 MiB in our buffer, and what the kernel takes.
+        assert.isBelow(sent * 1000, 40 * 1024 * 1024)
+        assert.isAbove(sent * 1000, 4 * 1024 * 1024)
+        const worker = yield* a.run(Node.remote(Worker, { name: "worker", node: b.name }))
+        yield* worker.Echo({ value: 1 })
+        socket.resume()
+        yield* Effect.sleep(300)
+        assert.isAbove(sent, last)
+        yield* Fiber.interrupt(flood)
+      }),
+    30_000
+  )
+
+  it.live("[F18] a loop that is held up neither drops its peers nor is dropped", () =>
+    Effect.gen(function*() {
+      const port = yield* freePort
+      const a = yield* member("a@127.0.0.1", port, { netTickTime: "1 second" })
+      const socket = yield* evil(yield* portOf("a", port), "ticker@127.0.0.1", a.name)
+      let gap = 0
+      let last = performance.now()
+      socket.on("data", () => {
+        gap = Math.max(gap, performance.now() - last)
+        last = performance.now()
+      })
+      const ticks = setInterval(() => socket.write(Buffer.alloc(4)), 250)
+      yield* Effect.addFinalizer(() => Effect.sync(() => clearInterval(ticks)))
+      const hog = (millis: number) =>
+        Effect.sync(() => {
+          const until = performance.now() + millis
+          while (performance.now() < until);
+        })
+      for (let i = 0; i < 6; i++) {
+        yield* Effect.sleep(300)
+        yield* hog(200)
+      }
+      // Its own ticks have left all the while.
+      assert.isBelow(gap, 750)
+      // Longer than the whole tick time, twice: what has arrived is read before the peer is judged.
+      yield* hog(1500)
+      yield* Effect.sleep(300)
+      yield* hog(1500)
+      yield* Effect.sleep(300)
+      assert.deepStrictEqual(yield* a.run(Node.nodes()), ["ticker@127.0.0.1"])
+    }), 20_000)
+
+  it.live("a silent peer is dropped within 0.75 to 1.25 tick times", () =>
+    Effect.gen(function*() {
+      const port = yield* freePort
+      const a = yield* member("a@127.0.0.1", port, { netTickTime: "1 second" })
+      const socket = yield* evil(yield* portOf("a", port), "silent@127.0.0.1", a.name)
+      const before = yield* Clock.currentTimeMillis
+      yield* closed(socket)
+      const after = (yield* Clock.currentTimeMillis) - before
+      assert.isAtLeast(after, 700)
+      assert.isBelow(after, 1500)
+    }), 20_000)
+})
+
+describe("peers that can do less", () => {
+  it.live("without fragments and header: packets have neither, both ways", () =>
+    Effect.gen(function*() {
+      const port = yield* freePort
+      const a = yield* member("a@127.0.0.1", port)
+      yield* a.run(GenServer.startDetached(WorkerServer, undefined, { name: "worker" }))
+      const { alias, altactSig, distHeaderAtomCache, exitPayload, fragments, sendSender } = DistFlags.flags
+      const flags = DistFlags.offer() &
+        ~(distHeaderAtomCache | fragments | sendSender | exitPayload | altactSig | alias)
+      const socket = yield* evil(yield* portOf("a", port), "small@127.0.0.1", a.name, flags)
+      const pid = new Pid.Pid("small@127.0.0.1", 1, 0, 77)
+      const ref = new Reference.Reference("small@127.0.0.1", 77, [1, 2, 3])
+      const answer = Effect.callback<Buffer>((resume) => {
+        let all = Buffer.alloc(0)
+        const onData = (data: Buffer) => {
+          all = Buffer.concat([all, data])
+          if (all.length >= 4 && all.length >= 4 + all.readUInt32BE(0)) {
+            socket.off("data", onData)
+            resume(Effect.succeed(all.subarray(4, 4 + all.readUInt32BE(0))))
+          }
+        }
+        socket.on("data", onData)
+      })
+      const send = (...parts: ReadonlyArray<Term.Term>) =>
+        socket.write(
+          packet(Buffer.concat([Buffer.from([112]), ...parts.map((part) => Encoder.make().encodeUnsafe(part))]))
+        )
+      const read = (bytes: Buffer): ReadonlyArray<Term.Term> => {
+        assert.strictEqual(bytes[0], 112)
+        const decoder = Decoder.make()
+        decoder.open(new Uint8Array(bytes), 2, bytes.length)
+        const control = decoder.readUnsafe()
+        if (decoder.remaining === 0) return [control]
+        decoder.cursor.pos++
+        return [control, decoder.readUnsafe()]
+      }
+      const empty = Atom.make("")
+      const value = new Uint8Array(200_000).fill(5)
+      send(
+        Tuple.make(6, pid, empty, Atom.make("worker")),
+        Tuple.make(Atom.make("$gen_call"), Tuple.make(pid, ref), Tuple.make(Atom.make("echo"), value))
+      )
+      const [control, payload] = read(yield* answer)
+      assert.isTrue(Term.equals(control!, Tuple.make(2, empty, pid)))
+      assert.isTrue(Term.equals(payload!, Tuple.make(ref, value)))
+      send(Tuple.make(19, pid, Atom.make("nobody"), ref))
+      assert.isTrue(
+        Term.equals(read(yield* answer)[0]!, Tuple.make(21, Atom.make("nobody"), pid, ref, Atom.make("noproc")))
+      )
+    }), 20_000)
+
+  it.live("what cannot be spawned is refused by name", () =>
+    Effect.gen(function*() {
+      const port = yield* freePort
+      const a = yield* member("a@127.0.0.1", port)
+      const socket = yield* evil(yield* portOf("a", port), "small@127.0.0.1", a.name)
+      const pid = new Pid.Pid("small@127.0.0.1", 1, 0, 77)
+      const ref = new Reference.Reference("small@127.0.0.1", 77, [1, 2, 3])
+      const mfa = Term.parseUnsafe("{os, cmd, 1}")
+      socket.write(terms(Tuple.make(29, ref, pid, pid, mfa, []), [[1]]))
+      const data = yield* Effect.callback<Buffer>((resume) => {
+        socket.once("data", (data) => resume(Effect.succeed(data)))
+      })
+      assert.include(data.toString("latin1"), "notsup")
+    }), 20_000)
+})
+
+describe("peers that misbehave", () => {
+  const good = (a: Member, b: Member) =>
+    Effect.gen(function*() {
+      const before = yield* Clock.currentTimeMillis
+      assert.strictEqual(yield* b.run(Node.ping(a.name)), "pong")
+      assert.isBelow((yield* Clock.currentTimeMillis) - before, 1000)
+    })
+
+  it.live(
+    "[B3] malformed packets of a peer that knows the cookie close its connection and nothing else",
+    () =>
+      Effect.gen(function*() {
+        const port = yield* freePort
+        const a = yield* member("a@127.0.0.1", port)
+        const b = yield* member("b@127.0.0.1", port)
+        yield* a.run(GenServer.startDetached(WorkerServer, undefined, { name: "worker" }))
+        const own = yield* portOf("a", port)
+        const from = Term.parseUnsafe("<0.1.0>")
+        const cases: ReadonlyArray<Buffer> = [
+          Buffer.from([255, 255, 255, 255, 1, 2, 3]),
+          packet(Uint8Array.of(1)),
+          packet(Uint8Array.of(131)),
+          packet(Uint8Array.of(131, 1)),
+          packet(Uint8Array.of(112, 131, 106)),
+          packet(Uint8Array.of(131, 68)),
+          packet(Uint8Array.of(131, 68, 255)),
+          // A slot of the atom cache that nobody has filled, and a reference beyond the header.
+          packet(Uint8Array.of(131, 68, 1, 0, 9, 106)),
+          packet(Uint8Array.of(131, 68, 0, 104, 1, 82, 3)),
+          // Fragments: none, not begun, out of turn, two beginnings.
+          packet(Uint8Array.of(131, 69, ...new Uint8Array(16), 0)),
+          packet(Uint8Array.of(131, 70, ...new Uint8Array(7), 1, ...new Uint8Array(7), 1, 5)),
+          terms(Atom.make("x")),
+          terms(Tuple.make(99)),
+          terms(Tuple.make(22, from)),
+          // In the name of another node.
+          terms(Tuple.make(1, from, from)),
+          terms(Tuple.make(8, from, from, Atom.make("kill"))),
+          // Payloads that are missing or no terms.
+          packet(
+            Buffer.concat([
+              Buffer.from([131, 68, 0]),
+              Encoder.make().encodeUnsafe(Term.parseUnsafe("{6, <0.1.0>, '', worker}")).slice(1)
+            ])
+          ),
+          packet(Buffer.concat([
+            Buffer.from([131, 68, 0]),
+            Encoder.make().encodeUnsafe(Term.parseUnsafe("{6, <0.1.0>, '', worker}")).slice(1),
+            Buffer.from([70, 255, 255, 255, 255, 255, 255, 255, 255])
+          ]))
+        ]
+        for (const bytes of cases) {
+          const socket = yield* evil(own, "evil@127.0.0.1", a.name)
+          socket.write(bytes)
+          yield* Effect.timeout(closed(socket), "5 seconds")
+        }
+        yield* good(a, b)
+        const worker = yield* b.run(Node.remote(Worker, { name: "worker", node: a.name }))
+        assert.deepStrictEqual(yield* worker.Seen(), [])
+      }),
+    60_000
+  )
+
+  it.live("[B3] random packets: the node stays and serves", () =>
+    Effect.gen(function*() {
+      const port = yield* freePort
+      const a = yield* member("a@127.0.0.1", port)
+      const b = yield* member("b@127.0.0.1", port)
+      yield* a.run(GenServer.startDetached(WorkerServer, undefined, { name: "worker" }))
+      const own = yield* portOf("a", port)
+      const seeds = [
+        terms(
+          Term.parseUnsafe("{6, <0.1.0>, '', worker}"),
+          Term.parseUnsafe("{'$gen_call', {<0.1.0>, [alias | x]}, seen}")
+        ),
+        terms(Term.parseUnsafe("{6, <0.1.0>, '', worker}"), Term.parseUnsafe("{'$gen_cast', {note, 1, <<1>>}}")),
+        terms(Term.parseUnsafe("{19, <0.1.0>, worker, x}")),
+        terms(Term.parseUnsafe("{35, 1, <0.1.0>, <0.2.0>}"))
+      ]
+      for (let i = 0; i < 150; i++) {
+        const socket = yield* evil(own, "evil@127.0.0.1", a.name)
+        for (let j = 0; j < 20; j++) {
+          const bytes = Buffer.from(seeds[(i + j) % seeds.length]!)
+          const noise = randomBytes(8)
+          // The length stays, so that the packet is read whole.
+          for (let k = 0; k < 1 + (noise[7]! & 3); k++) {
+            bytes[4 + noise.readUInt16BE(k) % (bytes.length - 4)] = noise[k + 3]!
+          }
+          socket.write(bytes)
+        }
+        yield* Effect.raceFirst(closed(socket), Effect.sleep(20))
+        socket.destroy()
+      }
+      yield* good(a, b)
+    }), 60_000)
+
+  it.live(
+    "[B8] unfinished messages are limited in number and bytes, and freed with the connection",
+    () =>
+      Effect.gen(function*() {
+        const port = yield* freePort
+        const a = yield* member("a@127.0.0.1", port, { limits: { maxFragments: 100, maxFragmentBytes: 1024 * 1024 } })
+        const b = yield* member("b@127.0.0.1", port)
+        const own = yield* portOf("a", port)
+        const control = Encoder.make().encodeUnsafe(Term.parseUnsafe("{6, <0.1.0>, '', x}")).slice(1)
+        const begin = (id: number, size: number) => {
+          const numbers = Buffer.alloc(16)
+          numbers.writeUInt32BE(id, 4)
+          numbers.fill(255, 8)
+          return packet(Buffer.concat([Buffer.from([131, 69]), numbers, Buffer.from([0]), control, Buffer.alloc(size)]))
+        }
+        const many = yield* evil(own, "evil@127.0.0.1", a.name)
+        for (let id = 1; id <= 101; id++) many.write(begin(id, 1))
+        yield* Effect.timeout(closed(many), "5 seconds")
+        const large = yield* evil(own, "evil@127.0.0.1", a.name)
+        for (let id = 1; id <= 20; id++) large.write(begin(id, 100_000))
+        yield* Effect.timeout(closed(large), "5 seconds")
+        yield* good(a, b)
+      }),
+    30_000
+  )
+
+  it.live(
+    "[B9] wrong cookies: none gets in, a brute forcer is held up, a good peer is not",
+    () =>
+      Effect.gen(function*() {
+        const port = yield* freePort
+        const a = yield* member("a@127.0.0.1", port)
+        const b = yield* member("b@127.0.0.1", port)
+        const own = yield* portOf("a", port)
+        const attempt = Effect.callback<number>((resume) => {
+          const started = performance.now()
+          const machine = Handshake.initiate({
+            self: { name: "guess@127.0.0.1", creation: 77, flags: DistFlags.offer() },
+            challenge: 5,
+            digest: () => new Uint8Array(16),
+            wanted: a.name,
+            connected: () => false
+          })
+          const socket = Net.connect(own, "127.0.0.1")
+          const send = (messages: ReadonlyArray<Uint8Array>): void => {
+            for (const message of messages) socket.write(Buffer.from([0, message.length, ...message]))
+          }
+          let held = Buffer.alloc(0)
+          socket.on("data", (data) => {
+            held = Buffer.concat([held, data])
+            while (held.length >= 2 && held.length >= 2 + held.readUInt16BE(0)) {
+              const message = held.subarray(2, 2 + held.readUInt16BE(0))
+              held = held.subarray(2 + message.length)
+              send(machine.receive(new Uint8Array(message)).send)
+            }
+          })
+          socket.on("error", () => {})
+          socket.on("close", () => resume(Effect.succeed(performance.now() - started)))
+          send(machine.start)
+        })
+        for (let i = 0; i < 10; i++) assert.isBelow(yield* attempt, 900)
+        const held = yield* Effect.forkChild(attempt, { startImmediately: true })
+        yield* good(a, b)
+        assert.isAtLeast(yield* Fiber.join(held), 900)
+        assert.notInclude(yield* a.run(Node.nodes("all")), "guess@127.0.0.1")
+        yield* good(a, b)
+      }),
+    30_000
+  )
+
+  it.live(
+    "[B10] 1000 silent connections are closed within 8 seconds, a good peer gets in meanwhile",
+    () =>
+      Effect.gen(function*() {
+        const port = yield* freePort
+        const a = yield* member("a@127.0.0.1", port, { setupTime: "2 seconds", limits: { maxPendingHandshakes: 1100 } })
+        const b = yield* member("b@127.0.0.1", port)
+        const own = yield* portOf("a", port)
+        const sockets = yield* Effect.acquireRelease(
+          Effect.sync(() => Array.from({ length: 1000 }, () => Net.connect(own, "127.0.0.1").on("error", () => {}))),
+          (sockets) => Effect.sync(() => sockets.forEach((socket) => socket.destroy()))
+        )
+        yield* good(a, b)
+        // A slow one: a byte now and then does not prolong its time.
+        const slow = sockets[0]!
+        const drip = setInterval(() => slow.write(Buffer.from([0])), 300)
+        yield* Effect.addFinalizer(() => Effect.sync(() => clearInterval(drip)))
+        const before = yield* Clock.currentTimeMillis
+        yield* Effect.all(sockets.map(closed), { concurrency: "unbounded" })
+        assert.isBelow((yield* Clock.currentTimeMillis) - before, 4000)
+        yield* good(a, b)
+      }),
+    30_000
+  )
+
+  it.live("garbage instead of a handshake is closed at once", () =>
+    Effect.gen(function*() {
+      const port = yield* freePort
+      const a = yield* member("a@127.0.0.1", port)
+      const b = yield* member("b@127.0.0.1", port)
+      const own = yield* portOf("a", port)
+      for (let i = 0; i < 200; i++) {
+        const socket = Net.connect(own, "127.0.0.1").on("error", () => {})
+        socket.write(
+          i % 2 === 0
+            ? Buffer.from("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            : Buffer.concat([Buffer.from([0, 40]), randomBytes(40)])
+        )
+        yield* Effect.timeout(closed(socket), "2 seconds")
+      }
+      yield* good(a, b)
+    }), 30_000)
+})
+
+describe("starting", () => {
+  const start = (options: Partial<Node.LayerOptions>) =>
+    Effect.gen(function*() {
+      const port = yield* freePort
+      return yield* Effect.flip(Effect.scoped(member("a@127.0.0.1", port, options)))
+    })
+  const reason = (error: unknown) => (error as { readonly reason: string }).reason
+
+  it.live("[S2] weak cookies are refused", () =>
+    Effect.gen(function*() {
+      for (const weak of ["", "monster", "short", "nocookie", "aaaaaaaaaaaaaaaaaaaaaaaa"]) {
+        assert.strictEqual(reason(yield* start({ cookie: Redacted.make(weak) })), "BadCookie")
+      }
+    }))
+
+  it.live("[S1] [S6] addresses beyond this host are refused unless said so", () =>
+    Effect.gen(function*() {
+      assert.strictEqual(reason(yield* start({ listen: { host: "0.0.0.0" } })), "PublicAddress")
+      assert.strictEqual(reason(yield* start({ name: "nohost" })), "BadName")
+      const port = yield* freePort
+      yield* Effect.scoped(member("a@127.0.0.1", port, { listen: { host: "0.0.0.0", allowPlaintext: true } }))
+    }))
+
+  it.live("a name that is taken, and a port that is", () =>
+    Effect.gen(function*() {
+      const port = yield* freePort
+      yield* member("a@127.0.0.1", port)
+      const taken = yield* Effect.flip(Effect.scoped(member("a@127.0.0.1", port)))
+      assert.strictEqual(reason(taken), "NameTaken")
+      const used = yield* Effect.flip(Effect.scoped(member("c@127.0.0.1", port, { listen: { port } })))
+      assert.strictEqual(reason(used), "Listen")
+      yield* Effect.scoped(member("d@127.0.0.1", port, { listen: { port: { from: port, to: port + 50 } } }))
+    }))
+})
