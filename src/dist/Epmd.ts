@@ -9,11 +9,12 @@
  *
  * @since 0.1.0
  */
+import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as Scope from "effect/Scope"
+import type * as Scope from "effect/Scope"
 import { Discovery, type DiscoveryError, type DiscoveryService, type NodeEndpoint } from "../process/Transport.ts"
 import * as EpmdProtocol from "./EpmdProtocol.ts"
 import * as EpmdServer from "./EpmdServer.ts"
@@ -27,7 +28,7 @@ import { type Link, Network, type NetworkService } from "./Network.ts"
  * @since 0.1.0
  */
 export interface Options {
-  /** The port, here and on other hosts: 4369. */
+  /** The port, here and on other hosts: that of the configuration `ERL_EPMD_PORT`, else 4369. */
   readonly port?: number | undefined
   /** The address of the EPMD of this host: `127.0.0.1`. */
   readonly host?: string | undefined
@@ -43,6 +44,25 @@ const failure = (node: string, message: string): DiscoveryError => ({ _tag: "Dis
 
 const hostOf = (node: string): string => node.slice(node.indexOf("@") + 1)
 const nameOf = (node: string): string => node.slice(0, node.indexOf("@"))
+
+/** A registration lives as long as its link, whose end is noticed from the start. */
+class Registration {
+  readonly lost: Effect.Effect<void>
+  private ended = false
+  private tell: (() => void) | undefined = undefined
+
+  constructor(link: Link) {
+    link.closed = () => {
+      this.ended = true
+      this.tell?.()
+    }
+    this.lost = Effect.callback<void>((resume) => {
+      if (this.ended) return resume(Effect.void)
+      this.tell = () => resume(Effect.void)
+      return Effect.sync(() => link.close())
+    })
+  }
+}
 
 /**
  * Asks one question. `understand` is given what has arrived so far, and whether the connection has ended; the link
@@ -95,7 +115,8 @@ const ask = <A>(
 export const make: (options?: Options) => Effect.Effect<DiscoveryService, never, Network> = Effect.fnUntraced(
   function*(options?: Options) {
     const network = yield* Network
-    const port = options?.port ?? EpmdProtocol.defaultPort
+    const port = options?.port ??
+      (yield* Effect.orElseSucceed(Config.Port("ERL_EPMD_PORT"), () => EpmdProtocol.defaultPort))
     const host = options?.host ?? "127.0.0.1"
     const serve = options?.serve === true
 
@@ -103,7 +124,7 @@ export const make: (options?: Options) => Effect.Effect<DiscoveryService, never,
 
     const alive = (endpoint: NodeEndpoint) =>
       Effect.suspend(() => {
-        let link: Link | undefined
+        let registration: Registration | undefined
         return Effect.map(
           ask(
             network,
@@ -119,35 +140,29 @@ export const make: (options?: Options) => Effect.Effect<DiscoveryService, never,
             (bytes) => EpmdProtocol.decodeAlive(bytes),
             (answer, opened) => {
               if (answer === "taken") return false
-              link = opened
+              registration = new Registration(opened)
               return true
             }
           ),
-          (answer) => ({ answer, link })
+          (answer) => ({ answer, registration })
         )
       })
 
-    const lost = (link: Link): Effect.Effect<void> =>
-      Effect.callback<void>((resume) => {
-        link.closed = () => resume(Effect.void)
-        return Effect.sync(() => link.close())
-      })
-
     // Holds the registration; registers again whenever the connection is lost.
-    const hold = (endpoint: NodeEndpoint, first: Link): Effect.Effect<never, never, Scope.Scope> =>
+    const hold = (endpoint: NodeEndpoint, first: Registration): Effect.Effect<never, never, Scope.Scope> =>
       Effect.gen(function*() {
-        let link: Link | undefined = first
+        let registration: Registration | undefined = first
         for (;;) {
-          if (link !== undefined) {
-            yield* lost(link)
-            link = undefined
+          if (registration !== undefined) {
+            yield* registration.lost
+            registration = undefined
             yield* Effect.logWarning(`EPMD has gone; ${endpoint.name} is registered again as soon as there is one`)
           } else {
             yield* Effect.sleep(retryMillis)
           }
           if (serve) yield* serveIfNone
           const again = yield* Effect.exit(alive(endpoint))
-          if (Exit.isSuccess(again)) link = again.value.link
+          if (Exit.isSuccess(again)) registration = again.value.registration
         }
       })
 
@@ -155,15 +170,15 @@ export const make: (options?: Options) => Effect.Effect<DiscoveryService, never,
       Effect.gen(function*() {
         const scope = yield* Effect.scope
         if (serve) yield* serveIfNone
-        const { answer, link } = yield* Effect.mapError(
+        const { answer, registration } = yield* Effect.mapError(
           alive(endpoint),
           (message) => failure(endpoint.name, message)
         )
-        if (answer === "taken" || link === undefined) {
+        if (answer === "taken" || registration === undefined) {
           return yield* Effect.fail(failure(endpoint.name, "taken"))
         }
-        yield* Scope.addFinalizer(scope, Effect.sync(() => link.close()))
-        yield* Effect.forkIn(hold(endpoint, link), scope)
+        // Interrupted with the scope, the fiber closes the link that it waits for.
+        yield* Effect.forkIn(hold(endpoint, registration), scope)
         return { creation: answer as number }
       })
 

@@ -22,7 +22,7 @@ import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as GenServer from "../otp/GenServer.ts"
-import { type Address, isAddress } from "../process/Address.ts"
+import type { Address } from "../process/Address.ts"
 import type { CallError } from "../process/CallError.ts"
 import type * as Message from "../process/Message.ts"
 import * as Local from "../process/Node.ts"
@@ -456,11 +456,3 @@ export const monitorNodes: Effect.Effect<void, never, Local.Node | CurrentProces
 
 /** @internal */
 export const distributionUnsafe = (node: Local.Service): Distribution | undefined => distributions.get(node.runtime)
-
-/**
- * Whether a value is the address of a process. For terms from other nodes, which may hold anything.
- *
- * @category guards
- * @since 0.1.0
- */
-export const isProcessAddress = (u: unknown): u is Address => isAddress(u)

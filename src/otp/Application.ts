@@ -117,7 +117,7 @@ export interface Options<Dependencies, TE, TR, LE, LR, S, SE, SR, PE, PR, QR, XR
   /** The tree. */
   readonly supervisor?: Supervisor.Supervisor<string, TE, TR>
   /** Instead of a supervisor: what is built at the start and released at the end. */
-  readonly layer?: Layer.Layer<any, LE, LR> // `any`: what it provides is for itself
+  readonly layer?: Layer.Layer<never, LE, LR>
   /** Runs when the tree is up, in the process of the application. What it gives is for `prepStop` and `stop`. */
   readonly start?: (type: StartType) => Effect.Effect<S, SE, SR>
   /** Steps after `start`, in order. When one fails the application is stopped again. */

@@ -5,6 +5,7 @@
  */
 import type * as Cause from "effect/Cause"
 import * as Schema from "effect/Schema"
+import * as ExitReason from "../process/ExitReason.ts"
 
 export { ApplicationError, ApplicationStartError, NodeStopped } from "./internal/ApplicationError.ts"
 export { EventsError } from "./internal/EventsError.ts"
@@ -26,7 +27,13 @@ const SupervisorStartErrorBase: Schema.Class<
   error: Schema.Unknown
 })
 
-const show = (error: unknown): string => error instanceof Error ? error.message : String(error)
+/** What a start gave: an exit reason, an error, or any value. A message says more than the name of its error. */
+const show = (error: unknown): string =>
+  ExitReason.isExitReason(error)
+    ? ExitReason.format(error)
+    : error instanceof Error && error.message !== ""
+    ? error.message
+    : ExitReason.format(ExitReason.error(error))
 
 /**
  * A supervisor could not start because a child could not. The children that had started were stopped again, in reverse

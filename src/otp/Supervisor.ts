@@ -238,9 +238,16 @@ export interface Options<Children> {
   readonly children: Children
 }
 
-type IdsOf<C> = C extends ReadonlyArray<Child<infer Id, infer _E, infer _R>> ? Id : never
-type ErrorsOf<C> = C extends ReadonlyArray<Child<infer _Id, infer E, infer _R>> ? E : never
-type ServicesOf<C> = C extends ReadonlyArray<Child<infer _Id, infer _E, infer R>> ? R : never
+// Child by child: inferred from the list as a whole, an empty one would need anything.
+type IdsOf<C extends ReadonlyArray<unknown>> = C[number] extends infer Item
+  ? Item extends Child<infer Id, infer _E, infer _R> ? Id : never
+  : never
+type ErrorsOf<C extends ReadonlyArray<unknown>> = C[number] extends infer Item
+  ? Item extends Child<infer _Id, infer E, infer _R> ? E : never
+  : never
+type ServicesOf<C extends ReadonlyArray<unknown>> = C[number] extends infer Item
+  ? Item extends Child<infer _Id, infer _E, infer R> ? R : never
+  : never
 
 /**
  * Describes a supervisor. Throws `InvalidSupervisorSpec` when the description breaks a rule.
@@ -335,12 +342,18 @@ export const start = <Ids extends string, E, R>(
   supervisor: Supervisor<Ids, E, R>,
   options?: StartOptions & { readonly link?: boolean }
 ): Effect.Effect<SupervisorRef<Ids>, SupervisorStartError<E> | StartError, R | Node | Scope.Scope> =>
-  Effect.map(
-    // As a child of another supervisor: its own children have their limits.
-    Behaviour.start(supervisor.behaviour, undefined, { ...options, stopWithin: "Infinity" }),
-    refOf
-    // The behaviour is untyped; these are the types of its children.
-  ) as Effect.Effect<SupervisorRef<Ids>, SupervisorStartError<E> | StartError, R | Node | Scope.Scope>
+  Effect.map(startInstance(supervisor, options), refOf)
+
+const startInstance = <Ids extends string, E, R>(
+  supervisor: Supervisor<Ids, E, R>,
+  options: StartOptions & { readonly link?: boolean } | undefined
+): Effect.Effect<Behaviour.Instance, SupervisorStartError<E> | StartError, R | Node | Scope.Scope> =>
+  // As a child of another supervisor it has no limit: its own children have theirs.
+  Behaviour.start(supervisor.behaviour, undefined, { ...options, stopWithin: "Infinity" }) as Effect.Effect<
+    Behaviour.Instance,
+    SupervisorStartError<E> | StartError,
+    R | Node | Scope.Scope
+  > // the behaviour is untyped; these are the types of its children
 
 /**
  * A supervisor as a layer: the tree starts when the layer is built and stops, in reverse order, when its scope closes.
@@ -370,7 +383,7 @@ export const launch = <Ids extends string, E, R>(
   options?: StartOptions
 ): Effect.Effect<ExitReason, SupervisorStartError<E> | StartError, R | Node> =>
   Effect.scoped(
-    Effect.flatMap(start(supervisor, options), (ref) => Process.awaitExit(ref.pid))
+    Effect.flatMap(startInstance(supervisor, options), Behaviour.awaitEnd)
   ) as Effect.Effect<ExitReason, SupervisorStartError<E> | StartError, R | Node> // as above
 
 // --- administration --------------------------------------------------------------------------------------------------

@@ -262,7 +262,13 @@ const formatUnknown = (u: unknown): string => {
   const text = typeof u === "string"
     ? u
     : u instanceof globalThis.Error
-    ? `${u.name}: ${u.message}`
+    ? u.message === "" ? formatFields(u) : `${u.name}: ${u.message}`
     : Formatter.format(u)
   return text.length > textMax ? `${text.slice(0, textMax)}...` : text
+}
+
+/** An error that says nothing by itself, as typed ones do unless they are told to: what it holds. */
+const formatFields = (error: globalThis.Error): string => {
+  const { _tag, ...fields } = error as { readonly _tag?: unknown }
+  return Object.keys(fields).length === 0 ? error.name : `${error.name} ${Formatter.format(fields)}`
 }

@@ -153,7 +153,8 @@ export interface Inbound {
   reply(ref: Reference, decode: (message: Message.Any) => Exit.Exit<unknown, unknown>, node?: string): boolean
   link(from: Pid, to: Pid): void
   unlink(from: Pid, to: Pid): void
-  exit(from: Pid, to: Pid, reason: ExitReason, kind: "link" | "signal"): void
+  /** An exit signal; one that was sent, not one of a link, may be addressed by name or alias. */
+  exit(from: Pid, to: Address, reason: ExitReason, kind: "link" | "signal"): void
   monitor(from: Pid, to: Address, ref: Reference): void
   demonitor(from: Pid, ref: Reference): void
   down(ref: Reference, reason: ExitReason): void

@@ -3,10 +3,10 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Context, Deferred, Effect, Exit, Fiber, Layer, Schema, type Scope } from "effect"
-import { Rpc, RpcGroup, RpcTest } from "effect/rpc"
 import { CallError, GenServer, Message, Node, Process } from "effect-otp"
-import * as ProcessProtocol from "../../src/process/Protocol.ts"
+import { Rpc, RpcGroup, RpcTest } from "effect/rpc"
 import * as Protocol from "../../src/cluster/Protocol.ts"
+import * as ProcessProtocol from "../../src/process/Protocol.ts"
 import { assertType, type Equal } from "../types/Assert.ts"
 
 class Overflow extends Schema.TaggedError<Overflow>()("Overflow", { max: Schema.Int }) {}
@@ -50,7 +50,10 @@ class CounterRpcs extends Protocol.toRpcGroup(Counter) {}
 describe("a protocol as a group", () => {
   it("is the protocol module with two more functions", () => {
     for (const name of Object.keys(ProcessProtocol)) {
-      assert.strictEqual((Protocol as Record<string, unknown>)[name], (ProcessProtocol as Record<string, unknown>)[name])
+      assert.strictEqual(
+        (Protocol as Record<string, unknown>)[name],
+        (ProcessProtocol as Record<string, unknown>)[name]
+      )
     }
   })
 
@@ -160,7 +163,10 @@ describe("a server behind procedures", () => {
 })
 
 class Users extends RpcGroup.make(
-  Rpc.make("Find", { payload: { id: Schema.String }, success: Schema.String, error: Overflow }).annotate(Route, "/users"),
+  Rpc.make("Find", { payload: { id: Schema.String }, success: Schema.String, error: Overflow }).annotate(
+    Route,
+    "/users"
+  ),
   Rpc.make("Watch", { success: Schema.String, stream: true }),
   Rpc.make("Count", { success: Schema.Int })
 ) {}
@@ -168,7 +174,10 @@ class Users extends RpcGroup.make(
 describe("a group as a protocol", () => {
   it("has a call per procedure, with its schemas and annotations; streams are left out", () => {
     class UserProtocol extends Protocol.fromRpcGroup("Users", Users) {}
-    assert.deepStrictEqual(UserProtocol.messages.map(({ _tag, kind }) => [_tag, kind]), [["Find", "Call"], ["Count", "Call"]])
+    assert.deepStrictEqual(UserProtocol.messages.map(({ _tag, kind }) => [_tag, kind]), [["Find", "Call"], [
+      "Count",
+      "Call"
+    ]])
     const [find] = UserProtocol.messages
     assert.strictEqual(Context.getUnsafe(find!.annotations as Context.Context<Route>, Route), "/users")
     assert.strictEqual(find!.errorSchema, Overflow)

@@ -2,7 +2,7 @@
  * EPMD: our server with Erlang's clients, our client with Erlang's server, and what happens when one of them dies.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, type Layer, References, Scope } from "effect"
+import { ConfigProvider, Effect, Exit, type Layer, References, Scope } from "effect"
 import * as Epmd from "effect-otp/dist/Epmd"
 import * as EpmdServer from "effect-otp/dist/EpmdServer"
 import * as NodeNetwork from "effect-otp/dist/NodeNetwork"
@@ -171,4 +171,17 @@ describe.skipIf(!erlangAvailable)("with Erlang", () => {
       assert.strictEqual((yield* eventually(server.resolve("two@127.0.0.1"), 10_000)).port, 2222)
     })
   )
+})
+
+describe("the port", () => {
+  it.live("comes from the configuration where nobody gives it", () =>
+    Effect.gen(function*() {
+      const server = yield* EpmdServer.make({ port: yield* freePort })
+      const client = yield* Effect.provide(
+        Epmd.make(),
+        ConfigProvider.layer(ConfigProvider.fromEnv({ env: { ERL_EPMD_PORT: String(server.port) } }))
+      )
+      yield* client.register({ name: "shop", host: "127.0.0.1", port: 4711 })
+      assert.strictEqual(server.nodes().length, 1)
+    }).pipe(Effect.scoped, Effect.provide(NodeNetwork.layer), quiet))
 })

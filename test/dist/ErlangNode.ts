@@ -4,7 +4,7 @@
  */
 import { Context, Effect, Layer, Schedule } from "effect"
 import type { Scope } from "effect"
-import { type ChildProcess, spawn } from "node:child_process"
+import { type ChildProcess, spawn, spawnSync } from "node:child_process"
 import * as Net from "node:net"
 import { fileURLToPath } from "node:url"
 
@@ -70,46 +70,41 @@ export const startEpmd = (port: number): Effect.Effect<ChildProcess, never, Scop
     () => reachable(port)
   )
 
-/** A running Erlang node. */
+/** Whether Elixir is installed as well. */
+export const elixirAvailable: boolean = spawnSync("elixir", ["--version"]).status === 0
+
+/** A running Erlang or Elixir node. */
 export interface ErlangNode {
   readonly name: string
-  /** Evaluates an expression without its final dot and gives the result as Erlang prints it. */
+  /** Evaluates an expression (of Erlang: without its final dot) and gives the result as it is printed there. */
   readonly eval: (expression: string) => Effect.Effect<string>
   /** Kills the operating system's process. */
   readonly kill: Effect.Effect<void>
   readonly signal: (signal: NodeJS.Signals) => Effect.Effect<void>
 }
 
-/** Starts an Erlang node that ends with the scope. */
-export const startErlang = (
+interface StartOptions {
+  readonly epmdPort: number
+  readonly cookie?: string
+  readonly hidden?: boolean
+  readonly arguments?: ReadonlyArray<string>
+}
+
+/** Starts a program that evaluates lines. */
+const converse = (
   name: string,
-  options: {
-    readonly epmdPort: number
-    readonly cookie?: string
-    readonly hidden?: boolean
-    readonly arguments?: ReadonlyArray<string>
-  }
+  command: string,
+  arguments_: ReadonlyArray<string>,
+  options: StartOptions,
+  end_: string
 ): Effect.Effect<ErlangNode, never, Scope.Scope> =>
   Effect.gen(function*() {
-    const script = fileURLToPath(new URL("../erlang/node_loop.escript", import.meta.url))
     const child = yield* Effect.acquireRelease(
       Effect.sync(() =>
-        spawn("erl", [
-          "-name",
-          name,
-          "-setcookie",
-          options.cookie ?? cookie,
-          "-noshell",
-          "-kernel",
-          "inet_dist_use_interface",
-          "{127,0,0,1}",
-          "-start_epmd",
-          "false",
-          ...(options.hidden === true ? ["-hidden"] : []),
-          ...(options.arguments ?? []),
-          "-eval",
-          `file:script(${JSON.stringify(script)}, []), io:format("=> ready~n").`
-        ], { stdio: ["pipe", "pipe", "pipe"], env: { ...process.env, ERL_EPMD_PORT: String(options.epmdPort) } })
+        spawn(command, arguments_, {
+          stdio: ["pipe", "pipe", "pipe"],
+          env: { ...process.env, ERL_EPMD_PORT: String(options.epmdPort) }
+        })
       ),
       end
     )
@@ -140,21 +135,69 @@ export const startErlang = (
       waiting.push((text) => resume(Effect.succeed(text)))
     })
     const ready = yield* read
-    if (ready !== "ready") return yield* Effect.die(new Error(`the Erlang node said ${ready}`))
-    const evaluate = (expression: string): Effect.Effect<string> =>
-      Effect.suspend(() => {
-        child.stdin!.write(`${expression.replaceAll("\n", " ")}.\n`)
-        return read
-      })
-    const source = fileURLToPath(new URL("../erlang/dist_server", import.meta.url))
-    const loaded = yield* evaluate(
-      `(fun() -> {ok, M, B} = compile:file(${JSON.stringify(source)}, [binary]), code:load_binary(M, "", B) end)()`
-    )
-    if (!loaded.startsWith("{module,")) return yield* Effect.die(new Error(`dist_server did not load: ${loaded}`))
+    if (ready !== "ready") return yield* Effect.die(new Error(`the node ${name} said ${ready}`))
     return {
       name,
-      eval: evaluate,
+      eval: (expression) =>
+        Effect.suspend(() => {
+          child.stdin!.write(`${expression.replaceAll("\n", " ")}${end_}\n`)
+          return read
+        }),
       kill: end(child),
-      signal: (signal: NodeJS.Signals) => Effect.sync(() => child.kill(signal))
+      signal: (signal) => Effect.sync(() => child.kill(signal))
     }
   })
+
+const fileOf = (name: string): string => fileURLToPath(new URL(`../erlang/${name}`, import.meta.url))
+
+/** Starts an Erlang node that ends with the scope. */
+export const startErlang = (name: string, options: StartOptions): Effect.Effect<ErlangNode, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const erl = yield* converse(
+      name,
+      "erl",
+      [
+        "-name",
+        name,
+        "-setcookie",
+        options.cookie ?? cookie,
+        "-noshell",
+        "-kernel",
+        "inet_dist_use_interface",
+        "{127,0,0,1}",
+        "-start_epmd",
+        "false",
+        ...(options.hidden === true ? ["-hidden"] : []),
+        ...(options.arguments ?? []),
+        "-eval",
+        `file:script(${JSON.stringify(fileOf("node_loop.escript"))}, []), io:format("=> ready~n").`
+      ],
+      options,
+      "."
+    )
+    const loaded = yield* erl.eval(
+      `(fun() -> {ok, M, B} = compile:file(${
+        JSON.stringify(fileOf("dist_server"))
+      }, [binary]), code:load_binary(M, "", B) end)()`
+    )
+    if (!loaded.startsWith("{module,")) return yield* Effect.die(new Error(`dist_server did not load: ${loaded}`))
+    return erl
+  })
+
+/** Starts an Elixir node that ends with the scope. */
+export const startElixir = (name: string, options: StartOptions): Effect.Effect<ErlangNode, never, Scope.Scope> =>
+  converse(
+    name,
+    "elixir",
+    [
+      "--name",
+      name,
+      "--cookie",
+      options.cookie ?? cookie,
+      "--erl",
+      "-kernel inet_dist_use_interface {127,0,0,1} -start_epmd false",
+      fileOf("node_loop.exs")
+    ],
+    options,
+    ""
+  )

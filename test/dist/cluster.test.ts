@@ -353,6 +353,56 @@ describe("nodes among themselves", () => {
     }), 20_000)
 })
 
+describe("values that cannot travel", () => {
+  it.live("are a defect of their sender and leave the connection as it is", () =>
+    Effect.gen(function*() {
+      const port = yield* freePort
+      const a = yield* member("a@127.0.0.1", port)
+      const b = yield* member("b@127.0.0.1", port)
+      yield* b.run(GenServer.startDetached(WorkerServer, undefined, { name: "worker" }))
+      const worker = yield* a.run(Node.remote(Worker, { name: "worker", node: b.name }))
+      const defectOf = <A, E>(effect: Effect.Effect<A, E, Node.Node>) =>
+        Effect.map(
+          a.run(Effect.exit(effect)),
+          (exit) =>
+            Exit.isFailure(exit)
+              ? String(exit.cause.reasons.map((reason) => reason._tag === "Die" && reason.defect))
+              : ""
+        )
+      for (const connected of [false, true]) {
+        assert.match(
+          yield* defectOf(Process.send({ name: "worker", node: b.name }, "text")),
+          /NotATerm/,
+          `${connected}`
+        )
+        assert.match(yield* defectOf(worker.Echo({ value: [1, NaN] })), /NaN|NotFinite|term/, `${connected}`)
+        yield* a.run(Node.connect(b.name))
+      }
+      assert.strictEqual(yield* worker.Echo({ value: 1 }), 1)
+      const odd = yield* a.run(Node.remote(
+        Protocol.make("Odd", Message.Call("Odd", { payload: { s: Schema.Symbol } })),
+        { name: "worker", node: b.name }
+      ))
+      assert.match(yield* defectOf(odd.Odd({ s: Symbol("x") })), /no form on the Erlang wire/)
+      assert.strictEqual(yield* worker.Echo({ value: 2 }), 2)
+    }), 20_000)
+
+  it.live("an exit reason that is no term is told as text", () =>
+    Effect.gen(function*() {
+      const port = yield* freePort
+      const a = yield* member("a@127.0.0.1", port)
+      const b = yield* member("b@127.0.0.1", port)
+      const victim = yield* b.run(Process.spawnDetached((mailbox) => Queue.take(mailbox)))
+      yield* a.run(Process.run(Effect.gen(function*() {
+        yield* Process.monitor(victim)
+        yield* Node.ping(b.name)
+        yield* b.run(Process.exit(victim, ExitReason.error(Tuple.make("not a term" as unknown as Term.Term))))
+        const down = yield* Process.receive(Signal.DownSchema)
+        assert.match(Buffer.from((down.reason as { readonly error: Uint8Array }).error).toString(), /no form as a term/)
+      })))
+    }), 20_000)
+})
+
 describe("peers that can do less", () => {
   it.live("without fragments and header: packets have neither, both ways", () =>
     Effect.gen(function*() {
@@ -402,6 +452,33 @@ describe("peers that can do less", () => {
       assert.isTrue(
         Term.equals(read(yield* answer)[0]!, Tuple.make(21, Atom.make("nobody"), pid, ref, Atom.make("noproc")))
       )
+    }), 20_000)
+
+  it.live("priority signals of OTP 28: messages and exits to pids, names and aliases", () =>
+    Effect.gen(function*() {
+      const port = yield* freePort
+      const a = yield* member("a@127.0.0.1", port)
+      const socket = yield* evil(yield* portOf("a", port), "new@127.0.0.1", a.name)
+      const from = new Pid.Pid("new@127.0.0.1", 1, 0, 77)
+      yield* a.run(Process.run(
+        Effect.gen(function*() {
+          yield* Process.trapExit(true)
+          const alias = yield* Process.alias
+          const self = yield* Process.self
+          socket.write(terms(Tuple.make(37, 1, from, self), Atom.make("one")))
+          socket.write(terms(Tuple.make(37, 9, from, Atom.make("target")), Atom.make("two")))
+          socket.write(terms(Tuple.make(37, 5, from, alias), Atom.make("three")))
+          socket.write(terms(Tuple.make(37, 16 + 8, from, Atom.make("target")), Atom.make("four")))
+          socket.write(terms(Tuple.make(37, 16 + 4 + 2, from, alias, []), Atom.make("five")))
+          for (const expected of ["one", "two", "three"]) {
+            assert.strictEqual(((yield* Process.receive(Etf.Atom)) as Atom.Atom).name, expected)
+          }
+          for (const expected of ["four", "five"]) {
+            assert.strictEqual(ExitReason.format((yield* Process.receive(Signal.ExitSchema)).reason), expected)
+          }
+        }),
+        { name: "target" }
+      ))
     }), 20_000)
 
   it.live("what cannot be spawned is refused by name", () =>
@@ -515,6 +592,46 @@ describe("peers that misbehave", () => {
       }
       yield* good(a, b)
     }), 60_000)
+
+  it.live(
+    "[B6] [B7] two million levels of nesting, huge integers, fresh atoms: a value or the end of the connection",
+    () =>
+      Effect.gen(function*() {
+        const port = yield* freePort
+        const a = yield* member("a@127.0.0.1", port)
+        const b = yield* member("b@127.0.0.1", port)
+        yield* a.run(GenServer.startDetached(WorkerServer, undefined, { name: "worker" }))
+        const own = yield* portOf("a", port)
+        const control = Encoder.make().encodeUnsafe(Term.parseUnsafe("{6, <0.1.0>, '', worker}")).slice(1)
+        const message = (payload: Uint8Array) => packet(Buffer.concat([Buffer.from([131, 68, 0]), control, payload]))
+        const nested = Buffer.alloc(2_000_000 * 2 + 1, Buffer.from([104, 1]))
+        nested[nested.length - 1] = 106
+        const integer = Buffer.concat([Buffer.from([111, 0, 64, 0, 0, 0]), Buffer.alloc(4 * 1024 * 1024, 1)])
+        const twice = Buffer.from([116, 0, 0, 0, 2, 97, 1, 97, 1, 97, 1, 97, 2])
+        const nan = Buffer.from([70, 127, 248, 0, 0, 0, 0, 0, 0])
+        const compressed = Buffer.from([80, 255, 255, 255, 255, 1, 2, 3])
+        for (const payload of [nested, integer, twice, nan, compressed]) {
+          const socket = yield* evil(own, "evil@127.0.0.1", a.name)
+          socket.write(message(payload))
+          yield* Effect.timeout(closed(socket), "5 seconds")
+          yield* good(a, b)
+        }
+        const socket = yield* evil(own, "evil@127.0.0.1", a.name)
+        for (let i = 0; i < 1000; i++) {
+          // A thousand atoms in each.
+          const atoms = Array.from({ length: 1000 }, (_, k) => {
+            const text = Buffer.from(`fresh_${i}_${k}`)
+            return Buffer.concat([Buffer.from([119, text.length]), text])
+          })
+          socket.write(message(Buffer.concat([Buffer.from([108, 0, 0, 3, 232]), ...atoms, Buffer.from([106])])))
+        }
+        yield* good(a, b)
+        const worker = yield* b.run(Node.remote(Worker, { name: "worker", node: a.name }))
+        assert.deepStrictEqual(yield* worker.Seen(), [])
+        socket.destroy()
+      }),
+    30_000
+  )
 
   it.live(
     "[B8] unfinished messages are limited in number and bytes, and freed with the connection",

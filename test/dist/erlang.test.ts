@@ -137,6 +137,33 @@ describe.skipIf(!erlangAvailable)("against Erlang", () => {
           assert.strictEqual(Term.print(echoed), "[1,2.0,<<\"x\">>|a]")
         }))
 
+      it.effect("a name that dies and returns", () =>
+        Effect.gen(function*() {
+          const { port } = yield* ErlangEpmd
+          const erl = yield* startErlang("e17@127.0.0.1", { epmdPort: port })
+          yield* erl.eval("dist_server:start(counter)")
+          const counter = yield* Node.remote(Counter, { name: "counter", node: erl.name })
+          assert.strictEqual(yield* counter.Add({ n: 2 }), 2)
+          yield* erl.eval("begin exit(whereis(counter), kill), timer:sleep(20) end")
+          assert.strictEqual(reasonOf(yield* Effect.flip(counter.Get())), "NoProcess")
+          yield* erl.eval("dist_server:start(counter)")
+          assert.strictEqual(yield* counter.Get(), 0)
+          // And ours, from Erlang's side.
+          for (const count of [1, 2]) {
+            yield* Effect.scoped(Effect.gen(function*() {
+              yield* GenServer.start(CounterServer, { from: count }, { name: "comes_and_goes" })
+              assert.strictEqual(
+                yield* erl.eval("gen_server:call({comes_and_goes, 'ours@127.0.0.1'}, get)"),
+                `${count}`
+              )
+            }))
+            assert.match(
+              yield* erl.eval("gen_server:call({comes_and_goes, 'ours@127.0.0.1'}, get)"),
+              /caught,exit,\{noproc/
+            )
+          }
+        }))
+
       it.effect("a server that ends under a call gives its reason", () =>
         Effect.gen(function*() {
           const { port } = yield* ErlangEpmd

@@ -3,8 +3,18 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Deferred, Effect, Exit, Fiber, Layer, Option, Schema } from "effect"
+import {
+  CallError,
+  ExitReason,
+  GenServer,
+  type Handler,
+  Message,
+  Node,
+  Process,
+  Protocol,
+  Transition
+} from "effect-otp"
 import { TestClock } from "effect/testing"
-import { CallError, ExitReason, GenServer, type Handler, Message, Node, Process, Protocol, Transition } from "effect-otp"
 import { onNode } from "./OnNode.ts"
 
 class Overflow extends Schema.TaggedError<Overflow>()("Overflow", { max: Schema.Int }) {}
@@ -54,16 +64,19 @@ describe("a server", () => {
   for (
     const [style, server] of [["with explicit state", CounterServer], ["in closure style", ClosureServer]] as const
   ) {
-    onNode(`${style} answers calls, takes casts and infos, and keeps its state between them`, () =>
-      Effect.gen(function*() {
-        const counter = yield* GenServer.start(server, { from: 10 })
-        assert.strictEqual(yield* counter.Add({ n: 2 }), 12)
-        assert.strictEqual(yield* counter.Get(), 12)
-        yield* counter.Tick({ at: 5 })
-        assert.strictEqual(yield* counter.Get(), 17)
-        yield* counter.Reset()
-        assert.strictEqual(yield* counter.Get(), 0)
-      }))
+    onNode(
+      `${style} answers calls, takes casts and infos, and keeps its state between them`,
+      () =>
+        Effect.gen(function*() {
+          const counter = yield* GenServer.start(server, { from: 10 })
+          assert.strictEqual(yield* counter.Add({ n: 2 }), 12)
+          assert.strictEqual(yield* counter.Get(), 12)
+          yield* counter.Tick({ at: 5 })
+          assert.strictEqual(yield* counter.Get(), 17)
+          yield* counter.Reset()
+          assert.strictEqual(yield* counter.Get(), 0)
+        })
+    )
 
     onNode(`${style} answers with the domain error, and its state stays`, () =>
       Effect.gen(function*() {
@@ -288,7 +301,9 @@ describe("a server as a layer", () => {
   onNode("gets the services that its handlers need from the layer's surroundings", () =>
     Effect.gen(function*() {
       class Rate extends Context.Service<Rate, number>()("test/Rate") {}
-      class Price extends Protocol.make("Price", Message.Call("Of", { payload: { n: Schema.Int }, success: Schema.Int })) {}
+      class Price
+        extends Protocol.make("Price", Message.Call("Of", { payload: { n: Schema.Int }, success: Schema.Int }))
+      {}
       const server = GenServer.make(Price, {
         init: () => Effect.succeed(undefined),
         handlers: { Of: ({ n }) => Effect.map(Rate, (rate) => rate * n) }

@@ -3,9 +3,9 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Schema } from "effect"
-import { TestClock } from "effect/testing"
 import { CallError, ExitReason, GenServer, Message, Node, Process, type ProcessRef, Protocol } from "effect-otp"
 import { TestNode } from "effect-otp/testing"
+import { TestClock } from "effect/testing"
 import { everySeed } from "../testing/EverySeed.ts"
 import { endOf, onNode } from "./OnNode.ts"
 
@@ -79,22 +79,25 @@ describe("a call fails", () => {
       ["is shut down", (ref: Ref) => Process.exit(ref), ExitReason.shutdown]
     ] as const
   ) {
-    everySeed(`[S12] with the server's reason when it ${what}: the call that is handled and those that wait`, () =>
-      Effect.gen(function*() {
-        const store = yield* GenServer.startDetached(StoreServer)
-        const first = yield* Effect.forkChild(reasonOf(store.Run({ effect: Effect.never })))
-        yield* TestNode.settle
-        const calls = [
-          first,
-          yield* Effect.forkChild(reasonOf(store.Size())),
-          yield* Effect.forkChild(reasonOf(store.Get({ key: "k" })))
-        ]
-        yield* TestNode.settle
-        yield* end(store)
-        for (const call of calls) {
-          assert.deepStrictEqual(yield* Fiber.join(call), new CallError.ProcessExit({ exitReason: expected }))
-        }
-      }))
+    everySeed(
+      `[S12] with the server's reason when it ${what}: the call that is handled and those that wait`,
+      () =>
+        Effect.gen(function*() {
+          const store = yield* GenServer.startDetached(StoreServer)
+          const first = yield* Effect.forkChild(reasonOf(store.Run({ effect: Effect.never })))
+          yield* TestNode.settle
+          const calls = [
+            first,
+            yield* Effect.forkChild(reasonOf(store.Size())),
+            yield* Effect.forkChild(reasonOf(store.Get({ key: "k" })))
+          ]
+          yield* TestNode.settle
+          yield* end(store)
+          for (const call of calls) {
+            assert.deepStrictEqual(yield* Fiber.join(call), new CallError.ProcessExit({ exitReason: expected }))
+          }
+        })
+    )
   }
 
   everySeed("[S12] with the server's reason when a handler crashes", () =>
@@ -140,20 +143,23 @@ describe("a call fails", () => {
       yield* Process.kill(store)
     }))
 
-  onNode("[S12] and drops the reply that comes too late: no message, and the next call gets its own", () =>
-    Effect.gen(function*() {
-      const store = yield* GenServer.start(StoreServer)
-      const calling = yield* Effect.forkChild(
-        Process.run(Effect.gen(function*() {
-          const late = yield* reasonOf(store.Run({ effect: Effect.as(Effect.sleep("6 seconds"), "late") }))
-          const next = yield* store.Run({ effect: Effect.succeed("next") })
-          const left = yield* Process.receive(Schema.Unknown, { timeout: "1 minute" })
-          return [late._tag, next, left._tag] as const
-        }))
-      )
-      yield* TestClock.adjust("2 minutes")
-      assert.deepStrictEqual(yield* Fiber.join(calling), ["CallTimeout", "next", "None"])
-    }))
+  onNode(
+    "[S12] and drops the reply that comes too late: no message, and the next call gets its own",
+    () =>
+      Effect.gen(function*() {
+        const store = yield* GenServer.start(StoreServer)
+        const calling = yield* Effect.forkChild(
+          Process.run(Effect.gen(function*() {
+            const late = yield* reasonOf(store.Run({ effect: Effect.as(Effect.sleep("6 seconds"), "late") }))
+            const next = yield* store.Run({ effect: Effect.succeed("next") })
+            const left = yield* Process.receive(Schema.Unknown, { timeout: "1 minute" })
+            return [late._tag, next, left._tag] as const
+          }))
+        )
+        yield* TestClock.adjust("2 minutes")
+        assert.deepStrictEqual(yield* Fiber.join(calling), ["CallTimeout", "next", "None"])
+      })
+  )
 
   onNode("[S12] with MailboxFull at once, which is counted", () =>
     Effect.gen(function*() {
@@ -204,7 +210,7 @@ describe("a call fails", () => {
 class Node2 extends Protocol.make(
   "Node2",
   Message.Call("Set", { payload: { next: Schema.Any } }),
-  Message.Call("Count", { payload: { n: Schema.Int }, success: Schema.Int }, )
+  Message.Call("Count", { payload: { n: Schema.Int }, success: Schema.Int })
 ) {}
 
 type Link = ProcessRef.ProcessRef<Protocol.Messages<typeof Node2>>

@@ -4,11 +4,11 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Deferred, Effect, Fiber, Layer, Logger, References, Schema } from "effect"
-import { TestClock } from "effect/testing"
 import { ExitReason, GenServer, Message, Node, Process, Protocol, Signal } from "effect-otp"
+import { TestNode } from "effect-otp/testing"
+import { TestClock } from "effect/testing"
 import * as Atom from "../../src/term/Atom.ts"
 import * as Tuple from "../../src/term/Tuple.ts"
-import { TestNode } from "effect-otp/testing"
 import { everySeed } from "../testing/EverySeed.ts"
 import { endOf, onNode } from "./OnNode.ts"
 
@@ -177,7 +177,9 @@ describe("a finalizer that goes wrong", () => {
 
   everySeed("is the reason of a process that would have ended well", () =>
     Effect.gen(function*() {
-      const bench = yield* GenServer.startDetached(withFinalizer(Effect.die("in a finalizer")), undefined, { name: "b" })
+      const bench = yield* GenServer.startDetached(withFinalizer(Effect.die("in a finalizer")), undefined, {
+        name: "b"
+      })
       const end = yield* endOf(bench)
       yield* Process.stop(bench)
       assert.include(ExitReason.format(yield* Fiber.join(end)), "in a finalizer")
@@ -228,21 +230,24 @@ describe("a crash", () => {
       assert.include(entry!.cause, "broken")
     }))
 
-  logged("is not reported where there was none: normal, shutdown, a domain error, a kill", (log) =>
-    Effect.gen(function*() {
-      for (
-        const end of [
-          (pid: Process.Target) => Process.stop(pid),
-          (pid: Process.Target) => Process.exit(pid, ExitReason.shutdownWith("deploy")),
-          (pid: Process.Target) => Process.kill(pid)
-        ]
-      ) {
-        const bench = yield* GenServer.startDetached(BenchServer)
-        yield* end(bench)
-        yield* TestNode.settle
-      }
-      assert.deepStrictEqual(log, [])
-    }))
+  logged(
+    "is not reported where there was none: normal, shutdown, a domain error, a kill",
+    (log) =>
+      Effect.gen(function*() {
+        for (
+          const end of [
+            (pid: Process.Target) => Process.stop(pid),
+            (pid: Process.Target) => Process.exit(pid, ExitReason.shutdownWith("deploy")),
+            (pid: Process.Target) => Process.kill(pid)
+          ]
+        ) {
+          const bench = yield* GenServer.startDetached(BenchServer)
+          yield* end(bench)
+          yield* TestNode.settle
+        }
+        assert.deepStrictEqual(log, [])
+      })
+  )
 })
 
 describe("a term that no message describes", () => {
@@ -279,16 +284,19 @@ describe("a term that no message describes", () => {
       }
     }))
 
-  logged("has at most a hundred shapes remembered, so that nobody can fill memory or log", (log) =>
-    Effect.gen(function*() {
-      const server = GenServer.make(Bench, { init: () => Effect.succeed(0), handlers: BenchServer.handlers })
-      const bench = yield* GenServer.start(server)
-      for (let i = 0; i < 200; i++) yield* Process.send(bench, { _tag: `Shape${i}` })
-      yield* bench.Count()
-      yield* TestNode.settle
-      assert.strictEqual(log.length, 100)
-      assert.strictEqual((yield* Node.statistics).unhandled, 200)
-    }))
+  logged(
+    "has at most a hundred shapes remembered, so that nobody can fill memory or log",
+    (log) =>
+      Effect.gen(function*() {
+        const server = GenServer.make(Bench, { init: () => Effect.succeed(0), handlers: BenchServer.handlers })
+        const bench = yield* GenServer.start(server)
+        for (let i = 0; i < 200; i++) yield* Process.send(bench, { _tag: `Shape${i}` })
+        yield* bench.Count()
+        yield* TestNode.settle
+        assert.strictEqual(log.length, 100)
+        assert.strictEqual((yield* Node.statistics).unhandled, 200)
+      })
+  )
 
   logged("of any kind ends nothing", (log) =>
     Effect.gen(function*() {
@@ -324,27 +332,30 @@ describe("a term that no message describes", () => {
       assert.strictEqual((yield* Node.statistics).unhandled, 0)
     }))
 
-  onNode("may be a call that the server does not serve: it is answered by hand, or times out", () =>
-    Effect.gen(function*() {
-      const Wide = Bench.add(Message.Call("Extra", { payload: { n: Schema.Int }, success: Schema.Int }))
-      const server = GenServer.make(Bench, {
-        init: () => Effect.succeed(0),
-        handlers: {
-          ...BenchServer.handlers,
-          unhandled: (term) => {
-            if (!(term instanceof Signal.Request) || term.message !== "Extra") return undefined
-            const { n } = term.payload as { readonly n: number }
-            return n > 0 ? term.from.reply(n * 2) : undefined
+  onNode(
+    "may be a call that the server does not serve: it is answered by hand, or times out",
+    () =>
+      Effect.gen(function*() {
+        const Wide = Bench.add(Message.Call("Extra", { payload: { n: Schema.Int }, success: Schema.Int }))
+        const server = GenServer.make(Bench, {
+          init: () => Effect.succeed(0),
+          handlers: {
+            ...BenchServer.handlers,
+            unhandled: (term) => {
+              if (!(term instanceof Signal.Request) || term.message !== "Extra") return undefined
+              const { n } = term.payload as { readonly n: number }
+              return n > 0 ? term.from.reply(n * 2) : undefined
+            }
           }
-        }
+        })
+        yield* GenServer.start(server, undefined, { name: "bench" })
+        const bench = yield* GenServer.named(Wide, "bench")
+        assert.strictEqual(yield* bench.Extra({ n: 4 }), 8)
+        const call = yield* Effect.forkChild(Effect.flip(bench.Extra({ n: 0 })))
+        yield* TestClock.adjust("5 seconds")
+        assert.strictEqual((yield* Fiber.join(call)).reason._tag, "CallTimeout")
       })
-      yield* GenServer.start(server, undefined, { name: "bench" })
-      const bench = yield* GenServer.named(Wide, "bench")
-      assert.strictEqual(yield* bench.Extra({ n: 4 }), 8)
-      const call = yield* Effect.forkChild(Effect.flip(bench.Extra({ n: 0 })))
-      yield* TestClock.adjust("5 seconds")
-      assert.strictEqual((yield* Fiber.join(call)).reason._tag, "CallTimeout")
-    }))
+  )
 })
 
 describe("signals without a handler", () => {
@@ -374,9 +385,10 @@ describe("signals without a handler", () => {
             seen.push([signal.from, signal.reason])
           },
           down: (down) =>
-            Effect.andThen(Effect.sync(() => seen.push([down.address, down.reason])), Deferred.succeed(gate, undefined)).pipe(
-              Effect.asVoid
-            )
+            Effect.andThen(Effect.sync(() => seen.push([down.address, down.reason])), Deferred.succeed(gate, undefined))
+              .pipe(
+                Effect.asVoid
+              )
         }
       })
       const bench = yield* GenServer.start(server, undefined, { trapExit: true })

@@ -3,8 +3,8 @@
  */
 import { assert, describe } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Option, Schema } from "effect"
-import { TestClock } from "effect/testing"
 import { CallError, ExitReason, GenServer, Message, Node, Process, Protocol, Signal } from "effect-otp"
+import { TestClock } from "effect/testing"
 import { everySeed } from "../testing/EverySeed.ts"
 import { onNode } from "./OnNode.ts"
 
@@ -55,30 +55,36 @@ describe("init", () => {
   for (
     const [how, before] of [["at once", Effect.void], ["after a while", Effect.yieldNow]] as const
   ) {
-    onNode(`[S14] that fails ${how} with a typed error gives it to the starter, and leaves no name behind`, () =>
-      Effect.gen(function*() {
-        const error = yield* Effect.flip(
-          GenServer.startDetached(
-            StoreServer,
-            Effect.andThen(before, Effect.fail(new NoLicence({ key: "k" }))),
-            { name: "store" }
+    onNode(
+      `[S14] that fails ${how} with a typed error gives it to the starter, and leaves no name behind`,
+      () =>
+        Effect.gen(function*() {
+          const error = yield* Effect.flip(
+            GenServer.startDetached(
+              StoreServer,
+              Effect.andThen(before, Effect.fail(new NoLicence({ key: "k" }))),
+              { name: "store" }
+            )
           )
-        )
-        assert.deepStrictEqual(error, new NoLicence({ key: "k" }))
-        yield* nobodyLeft
-        yield* GenServer.startDetached(StoreServer, Effect.succeed(1), { name: "store" })
-      }))
+          assert.deepStrictEqual(error, new NoLicence({ key: "k" }))
+          yield* nobodyLeft
+          yield* GenServer.startDetached(StoreServer, Effect.succeed(1), { name: "store" })
+        })
+    )
 
-    onNode(`[S14] that dies ${how} is a StartError with the reason, and leaves no name behind`, () =>
-      Effect.gen(function*() {
-        const error = yield* startError(
-          GenServer.startDetached(StoreServer, Effect.andThen(before, Effect.die("broken")), { name: "store" })
-        )
-        assert.strictEqual(error.process, "store")
-        assert.strictEqual(error.reason._tag, "InitExit")
-        assert.include(error.message, "broken")
-        yield* nobodyLeft
-      }))
+    onNode(
+      `[S14] that dies ${how} is a StartError with the reason, and leaves no name behind`,
+      () =>
+        Effect.gen(function*() {
+          const error = yield* startError(
+            GenServer.startDetached(StoreServer, Effect.andThen(before, Effect.die("broken")), { name: "store" })
+          )
+          assert.strictEqual(error.process, "store")
+          assert.strictEqual(error.reason._tag, "InitExit")
+          assert.include(error.message, "broken")
+          yield* nobodyLeft
+        })
+    )
 
     onNode(`[S14] that ignores ${how} is the reason Ignored, and leaves no name behind`, () =>
       Effect.gen(function*() {
@@ -135,7 +141,10 @@ describe("init", () => {
       yield* Effect.exit(
         GenServer.startDetached(
           StoreServer,
-          Effect.andThen(Effect.acquireRelease(Effect.sync(() => open++), () => Effect.sync(() => open--)), Effect.die(1))
+          Effect.andThen(
+            Effect.acquireRelease(Effect.sync(() => open++), () => Effect.sync(() => open--)),
+            Effect.die(1)
+          )
         )
       )
       assert.strictEqual(open, 0)
@@ -177,20 +186,29 @@ describe("init", () => {
       assert.strictEqual(yield* store.Get(), 1)
     }))
 
-  onNode("[S14] that fails leaves no exit message with a linked starter that traps exits", () =>
-    Effect.gen(function*() {
-      const left = yield* Process.run(Effect.gen(function*() {
-        yield* Process.trapExit(true)
-        for (const init of [Effect.die("broken"), Effect.fail(new NoLicence({ key: "" })), Effect.succeed(GenServer.ignore)]) {
-          yield* Effect.flip(
-            GenServer.startDetached(StoreServer, Effect.andThen(Effect.yieldNow, init as Init), { link: true })
-          )
-        }
-        return yield* Process.receive(Schema.Unknown, { timeout: 0 })
-      }))
-      assert.isTrue(Option.isNone(left))
-      yield* nobodyLeft
-    }))
+  onNode(
+    "[S14] that fails leaves no exit message with a linked starter that traps exits",
+    () =>
+      Effect.gen(function*() {
+        const left = yield* Process.run(Effect.gen(function*() {
+          yield* Process.trapExit(true)
+          for (
+            const init of [
+              Effect.die("broken"),
+              Effect.fail(new NoLicence({ key: "" })),
+              Effect.succeed(GenServer.ignore)
+            ]
+          ) {
+            yield* Effect.flip(
+              GenServer.startDetached(StoreServer, Effect.andThen(Effect.yieldNow, init as Init), { link: true })
+            )
+          }
+          return yield* Process.receive(Schema.Unknown, { timeout: 0 })
+        }))
+        assert.isTrue(Option.isNone(left))
+        yield* nobodyLeft
+      })
+  )
 
   onNode("links with its starter before it runs, when it is asked to", () =>
     Effect.gen(function*() {
@@ -220,31 +238,36 @@ describe("init", () => {
       assert.strictEqual(runs, 1)
     }))
 
-  everySeed("[S14] of many who want one name at once runs once, and the others learn who has it", () =>
-    Effect.gen(function*() {
-      let runs = 0
-      const starts = yield* Effect.all(
-        Array.from({ length: 10 }, () =>
-          Effect.result(
-            Effect.andThen(
-              Effect.yieldNow,
-              GenServer.start(StoreServer, Effect.andThen(Effect.yieldNow, Effect.sync(() => ++runs)), { name: "store" })
+  everySeed(
+    "[S14] of many who want one name at once runs once, and the others learn who has it",
+    () =>
+      Effect.gen(function*() {
+        let runs = 0
+        const starts = yield* Effect.all(
+          Array.from({ length: 10 }, () =>
+            Effect.result(
+              Effect.andThen(
+                Effect.yieldNow,
+                GenServer.start(StoreServer, Effect.andThen(Effect.yieldNow, Effect.sync(() => ++runs)), {
+                  name: "store"
+                })
+              )
+            )),
+          { concurrency: "unbounded" }
+        )
+        assert.strictEqual(runs, 1)
+        assert.strictEqual(starts.filter((start) => start._tag === "Success").length, 1)
+        const holder = Option.getOrThrow(yield* Process.whereis("store")).toString()
+        for (const start of starts) {
+          if (start._tag === "Failure") {
+            assert.deepStrictEqual(
+              (start.failure as CallError.StartError).reason,
+              new CallError.NameTaken({ name: "store", pid: holder })
             )
-          )),
-        { concurrency: "unbounded" }
-      )
-      assert.strictEqual(runs, 1)
-      assert.strictEqual(starts.filter((start) => start._tag === "Success").length, 1)
-      const holder = Option.getOrThrow(yield* Process.whereis("store")).toString()
-      for (const start of starts) {
-        if (start._tag === "Failure") {
-          assert.deepStrictEqual(
-            (start.failure as CallError.StartError).reason,
-            new CallError.NameTaken({ name: "store", pid: holder })
-          )
+          }
         }
-      }
-    }))
+      })
+  )
 
   onNode("[S14] is ended when its starter is interrupted, before the starter is", () =>
     Effect.gen(function*() {
@@ -265,19 +288,41 @@ describe("init", () => {
       yield* nobodyLeft
     }))
 
-  onNode("[S13] may go on with a continuation, which runs before every message that waits", () =>
-    Effect.gen(function*() {
-      const gate = yield* Deferred.make<void>()
-      const init = Effect.as(Deferred.await(gate), GenServer.started("started", { continue: "continued" }))
-      const starting = yield* Effect.forkChild(GenServer.start(StoreServer, init, { name: "store" }), {
-        startImmediately: true
+  onNode(
+    "[S14] that ends in the turn in which an exit signal hits does not make the signal undone",
+    () =>
+      Effect.gen(function*() {
+        for (const reason of [ExitReason.error("bad"), ExitReason.kill]) {
+          const error = yield* startError(
+            GenServer.startDetached(
+              StoreServer,
+              Effect.flatMap(Process.self, (pid) => Effect.as(Process.exit(pid, reason), "state")) as Init,
+              { name: "store" }
+            )
+          )
+          const exitReason = reason._tag === "Kill" ? ExitReason.killed : reason
+          assert.deepStrictEqual(error.reason, new CallError.InitExit({ exitReason }))
+          yield* nobodyLeft
+        }
       })
-      const early = yield* GenServer.named(Store, "store")
-      const reply = yield* Effect.forkChild(early.Get(), { startImmediately: true })
-      yield* Deferred.succeed(gate, undefined)
-      yield* Fiber.join(starting)
-      assert.strictEqual(yield* Fiber.join(reply), "started then continued")
-    }))
+  )
+
+  onNode(
+    "[S13] may go on with a continuation, which runs before every message that waits",
+    () =>
+      Effect.gen(function*() {
+        const gate = yield* Deferred.make<void>()
+        const init = Effect.as(Deferred.await(gate), GenServer.started("started", { continue: "continued" }))
+        const starting = yield* Effect.forkChild(GenServer.start(StoreServer, init, { name: "store" }), {
+          startImmediately: true
+        })
+        const early = yield* GenServer.named(Store, "store")
+        const reply = yield* Effect.forkChild(early.Get(), { startImmediately: true })
+        yield* Deferred.succeed(gate, undefined)
+        yield* Fiber.join(starting)
+        assert.strictEqual(yield* Fiber.join(reply), "started then continued")
+      })
+  )
 
   onNode("handles what was sent to its name while it ran, afterwards and in order", () =>
     Effect.gen(function*() {

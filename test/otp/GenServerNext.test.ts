@@ -3,9 +3,9 @@
  */
 import { assert, describe } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Schema } from "effect"
-import { TestClock } from "effect/testing"
 import { ExitReason, GenServer, Message, Process, type ProcessRef, Protocol, type Transition } from "effect-otp"
 import { TestNode } from "effect-otp/testing"
+import { TestClock } from "effect/testing"
 import { everySeed } from "../testing/EverySeed.ts"
 import { onNode } from "./OnNode.ts"
 
@@ -72,22 +72,26 @@ describe("a continuation", () => {
       assert.sameMembers(log, ["reply", "continue continued"])
     }))
 
-  onNode("[S13] runs after the reply was sent, also when the call is handled in the turn of its caller", () =>
-    Effect.gen(function*() {
-      const script = yield* GenServer.start(Quiet)
-      const order: Array<string> = []
-      class Slow extends Protocol.make("Slow", Message.Call("Do", { success: Schema.String })) {}
-      const server = GenServer.make(Slow, {
-        init: () => Effect.succeed(0),
-        handlers: { Do: (_, n) => GenServer.reply("done", n, { continue: "work" }) },
-        continue: (_: string, n) => Effect.map(Effect.sync(() => order.push("continued")), () => GenServer.next(n + 1))
+  onNode(
+    "[S13] runs after the reply was sent, also when the call is handled in the turn of its caller",
+    () =>
+      Effect.gen(function*() {
+        const script = yield* GenServer.start(Quiet)
+        const order: Array<string> = []
+        class Slow extends Protocol.make("Slow", Message.Call("Do", { success: Schema.String })) {}
+        const server = GenServer.make(Slow, {
+          init: () => Effect.succeed(0),
+          handlers: { Do: (_, n) => GenServer.reply("done", n, { continue: "work" }) },
+          continue: (_: string, n) =>
+            Effect.map(Effect.sync(() => order.push("continued")), () => GenServer.next(n + 1))
+        })
+        const slow = yield* GenServer.start(server)
+        order.push(yield* slow.Do())
+        yield* slow.Do()
+        assert.deepStrictEqual(order, ["done", "continued"])
+        assert.strictEqual(yield* script.Do({ next: {} }), "done")
       })
-      const slow = yield* GenServer.start(server)
-      order.push(yield* slow.Do())
-      yield* slow.Do()
-      assert.deepStrictEqual(order, ["done", "continued"])
-      assert.strictEqual(yield* script.Do({ next: {} }), "done")
-    }))
+  )
 
   onNode("[S13] may be followed by another, and still no message comes between", () =>
     Effect.gen(function*() {
@@ -104,18 +108,21 @@ describe("a continuation", () => {
       assert.deepStrictEqual(yield* script.Seen(), ["first", "second"])
     }))
 
-  onNode("that fails ends the process with the reason, and has the caller its reply before", () =>
-    Effect.gen(function*() {
-      class Fragile extends Protocol.make("Fragile", Message.Call("Do", { success: Schema.String })) {}
-      const server = GenServer.make(Fragile, {
-        init: () => Effect.succeed(0),
-        handlers: { Do: (_, n) => GenServer.reply("done", n, { continue: "boom" }) },
-        continue: (text: string) => Effect.die(text)
+  onNode(
+    "that fails ends the process with the reason, and has the caller its reply before",
+    () =>
+      Effect.gen(function*() {
+        class Fragile extends Protocol.make("Fragile", Message.Call("Do", { success: Schema.String })) {}
+        const server = GenServer.make(Fragile, {
+          init: () => Effect.succeed(0),
+          handlers: { Do: (_, n) => GenServer.reply("done", n, { continue: "boom" }) },
+          continue: (text: string) => Effect.die(text)
+        })
+        const fragile = yield* GenServer.startDetached(server)
+        assert.strictEqual(yield* fragile.Do(), "done")
+        assert.include(ExitReason.format(yield* Process.awaitExit(fragile)), "boom")
       })
-      const fragile = yield* GenServer.startDetached(server)
-      assert.strictEqual(yield* fragile.Do(), "done")
-      assert.include(ExitReason.format(yield* Process.awaitExit(fragile)), "boom")
-    }))
+  )
 })
 
 describe("an idle timeout", () => {
@@ -124,7 +131,10 @@ describe("an idle timeout", () => {
       const script = yield* GenServer.start(Quiet)
       yield* script.Then({ next: { timeout: "10 seconds" } })
       yield* TestClock.adjust("9999 millis")
-      assert.deepStrictEqual(yield* Process.info(script).pipe(Effect.flatMap(Effect.fromOption), Effect.map((i) => i.state)), [])
+      assert.deepStrictEqual(
+        yield* Process.info(script).pipe(Effect.flatMap(Effect.fromOption), Effect.map((i) => i.state)),
+        []
+      )
       yield* TestClock.adjust("1 millis")
       yield* TestClock.adjust("1 hour")
       assert.deepStrictEqual(yield* script.Seen(), ["timeout"])
@@ -151,14 +161,15 @@ describe("an idle timeout", () => {
     }))
 
   type Ref = ProcessRef.ProcessRef<Protocol.Messages<typeof Script>>
-  const messages: ReadonlyArray<readonly [what: string, send: (script: Ref) => Effect.Effect<unknown, unknown, any>]> = [
-    ["a call", (script) => script.Seen()],
-    ["a cast", (script) => script.Note({ text: "cast" })],
-    ["an info", (script) => Process.send(script, { _tag: "Ping" })],
-    ["a term that no message describes", (script) => Process.send(script, "?")],
-    ["a trapped exit signal", (script) => Process.exit(script, ExitReason.error("x"))],
-    ["a Down", () => Process.kill({ name: "watched" })]
-  ]
+  const messages: ReadonlyArray<readonly [what: string, send: (script: Ref) => Effect.Effect<unknown, unknown, any>]> =
+    [
+      ["a call", (script) => script.Seen()],
+      ["a cast", (script) => script.Note({ text: "cast" })],
+      ["an info", (script) => Process.send(script, { _tag: "Ping" })],
+      ["a term that no message describes", (script) => Process.send(script, "?")],
+      ["a trapped exit signal", (script) => Process.exit(script, ExitReason.error("x"))],
+      ["a Down", () => Process.kill({ name: "watched" })]
+    ]
   for (const [what, send] of messages) {
     onNode(`[S13] is cancelled by ${what}`, () =>
       Effect.gen(function*() {
@@ -174,18 +185,21 @@ describe("an idle timeout", () => {
       }))
   }
 
-  everySeed("[S13] of zero lets the messages that wait go first, and is cancelled by the first of them", () =>
-    Effect.gen(function*() {
-      const script = yield* GenServer.start(Quiet)
-      const gate = yield* Deferred.make<void>()
-      yield* script.Wait({ gate })
-      yield* script.Then({ next: { timeout: 0 } })
-      yield* script.Note({ text: "waiting" })
-      yield* Deferred.succeed(gate, undefined)
-      assert.deepStrictEqual(yield* script.Seen(), ["waiting"])
-      yield* TestClock.adjust("1 second")
-      assert.deepStrictEqual(yield* script.Seen(), ["waiting"])
-    }))
+  everySeed(
+    "[S13] of zero lets the messages that wait go first, and is cancelled by the first of them",
+    () =>
+      Effect.gen(function*() {
+        const script = yield* GenServer.start(Quiet)
+        const gate = yield* Deferred.make<void>()
+        yield* script.Wait({ gate })
+        yield* script.Then({ next: { timeout: 0 } })
+        yield* script.Note({ text: "waiting" })
+        yield* Deferred.succeed(gate, undefined)
+        assert.deepStrictEqual(yield* script.Seen(), ["waiting"])
+        yield* TestClock.adjust("1 second")
+        assert.deepStrictEqual(yield* script.Seen(), ["waiting"])
+      })
+  )
 
   onNode("[S13] of zero fires at once when nothing waits", () =>
     Effect.gen(function*() {

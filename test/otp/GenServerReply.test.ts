@@ -3,8 +3,8 @@
  */
 import { assert, describe } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Schema } from "effect"
-import { TestClock } from "effect/testing"
 import { ExitReason, GenServer, type Handler, Message, Node, Process, Protocol } from "effect-otp"
+import { TestClock } from "effect/testing"
 import { everySeed } from "../testing/EverySeed.ts"
 import { endOf, onNode } from "./OnNode.ts"
 
@@ -214,24 +214,27 @@ describe("a cancellable handler", () => {
       yield* Fiber.interrupt(caller)
     }))
 
-  onNode("ends its uninterruptible part before the server goes on, and its state stays all the same", () =>
-    Effect.gen(function*() {
-      const gate = yield* Deferred.make<void>()
-      let committed = false
-      const work = yield* GenServer.start(WorkServer)
-      const job: Job = Effect.uninterruptible(
-        Effect.andThen(Deferred.await(gate), Effect.sync(() => (committed = true, "committed")))
-      )
-      const caller = yield* Effect.forkChild(work.Run({ job }), { startImmediately: true })
-      yield* TestClock.adjust(0)
-      yield* Fiber.interrupt(caller)
-      const next = yield* Effect.forkChild(work.Done(), { startImmediately: true })
-      yield* TestClock.adjust(0)
-      assert.isUndefined(next.pollUnsafe())
-      yield* Deferred.succeed(gate, undefined)
-      assert.strictEqual(yield* Fiber.join(next), 0)
-      assert.isTrue(committed)
-    }))
+  onNode(
+    "ends its uninterruptible part before the server goes on, and its state stays all the same",
+    () =>
+      Effect.gen(function*() {
+        const gate = yield* Deferred.make<void>()
+        let committed = false
+        const work = yield* GenServer.start(WorkServer)
+        const job: Job = Effect.uninterruptible(
+          Effect.andThen(Deferred.await(gate), Effect.sync(() => (committed = true, "committed")))
+        )
+        const caller = yield* Effect.forkChild(work.Run({ job }), { startImmediately: true })
+        yield* TestClock.adjust(0)
+        yield* Fiber.interrupt(caller)
+        const next = yield* Effect.forkChild(work.Done(), { startImmediately: true })
+        yield* TestClock.adjust(0)
+        assert.isUndefined(next.pollUnsafe())
+        yield* Deferred.succeed(gate, undefined)
+        assert.strictEqual(yield* Fiber.join(next), 0)
+        assert.isTrue(committed)
+      })
+  )
 
   onNode("answers with its result and with its domain error as any other", () =>
     Effect.gen(function*() {
@@ -260,20 +263,23 @@ describe("a cancellable handler", () => {
       }
     }))
 
-  onNode("is interrupted when the server is killed, and has released what it holds when the end is seen", () =>
-    Effect.gen(function*() {
-      const events: Array<string> = []
-      const work = yield* GenServer.startDetached(WorkServer)
-      const caller = yield* Effect.forkChild(Effect.exit(work.Run({ job: interrupted(events) })), {
-        startImmediately: true
+  onNode(
+    "is interrupted when the server is killed, and has released what it holds when the end is seen",
+    () =>
+      Effect.gen(function*() {
+        const events: Array<string> = []
+        const work = yield* GenServer.startDetached(WorkServer)
+        const caller = yield* Effect.forkChild(Effect.exit(work.Run({ job: interrupted(events) })), {
+          startImmediately: true
+        })
+        yield* TestClock.adjust(0)
+        const end = yield* endOf(work)
+        yield* Process.kill(work)
+        assert.deepStrictEqual(yield* Fiber.join(end), ExitReason.killed)
+        assert.deepStrictEqual(events, ["interrupted"])
+        assert.isTrue(Exit.isFailure(yield* Fiber.join(caller)))
       })
-      yield* TestClock.adjust(0)
-      const end = yield* endOf(work)
-      yield* Process.kill(work)
-      assert.deepStrictEqual(yield* Fiber.join(end), ExitReason.killed)
-      assert.deepStrictEqual(events, ["interrupted"])
-      assert.isTrue(Exit.isFailure(yield* Fiber.join(caller)))
-    }))
+  )
 })
 
 describe("a handler that is not cancellable", () => {
@@ -297,24 +303,27 @@ describe("a handler that is not cancellable", () => {
       assert.strictEqual(yield* work.Done(), 1)
     }))
 
-  onNode("is not begun any more when its caller is gone before its turn; that is counted", () =>
-    Effect.gen(function*() {
-      const gate = yield* Deferred.make<void>()
-      const work = yield* GenServer.start(WorkServer)
-      const busy = yield* Effect.forkChild(work.Run({ job: Effect.as(Deferred.await(gate), "busy") }), {
-        startImmediately: true
+  onNode(
+    "is not begun any more when its caller is gone before its turn; that is counted",
+    () =>
+      Effect.gen(function*() {
+        const gate = yield* Deferred.make<void>()
+        const work = yield* GenServer.start(WorkServer)
+        const busy = yield* Effect.forkChild(work.Run({ job: Effect.as(Deferred.await(gate), "busy") }), {
+          startImmediately: true
+        })
+        let begun = false
+        const caller = yield* Effect.forkChild(work.Run({ job: Effect.sync(() => begun = true) }), {
+          startImmediately: true
+        })
+        yield* TestClock.adjust(0)
+        const before = (yield* Node.statistics).discarded
+        yield* Fiber.interrupt(caller)
+        yield* Deferred.succeed(gate, undefined)
+        yield* Fiber.join(busy)
+        assert.strictEqual(yield* work.Done(), 1)
+        assert.isFalse(begun)
+        assert.strictEqual((yield* Node.statistics).discarded, before + 1)
       })
-      let begun = false
-      const caller = yield* Effect.forkChild(work.Run({ job: Effect.sync(() => begun = true) }), {
-        startImmediately: true
-      })
-      yield* TestClock.adjust(0)
-      const before = (yield* Node.statistics).discarded
-      yield* Fiber.interrupt(caller)
-      yield* Deferred.succeed(gate, undefined)
-      yield* Fiber.join(busy)
-      assert.strictEqual(yield* work.Done(), 1)
-      assert.isFalse(begun)
-      assert.strictEqual((yield* Node.statistics).discarded, before + 1)
-    }))
+  )
 })

@@ -3,9 +3,9 @@
  */
 import { assert, describe } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Queue, Schema } from "effect"
-import { TestClock } from "effect/testing"
 import { ExitReason, GenServer, Message, Process, type ProcessRef, Protocol, Signal, type Transition } from "effect-otp"
 import { TestNode } from "effect-otp/testing"
+import { TestClock } from "effect/testing"
 import { everySeed } from "../testing/EverySeed.ts"
 import { endOf, onNode } from "./OnNode.ts"
 
@@ -54,32 +54,89 @@ const bad = ExitReason.error("bad")
 
 /** Every way to end a server: what is done to it, its reason, and whether `terminate` ran with that reason. */
 const endings: ReadonlyArray<
-  readonly [what: string, trapExit: boolean, end: (ref: Ref) => Effect.Effect<unknown, unknown, any>, reason: string, terminate: boolean]
+  readonly [
+    what: string,
+    trapExit: boolean,
+    end: (ref: Ref) => Effect.Effect<unknown, unknown, any>,
+    reason: string,
+    terminate: boolean
+  ]
 > = [
   ["stop from a call", false, (ref) => Effect.exit(ref.Ask({ decide: () => GenServer.stop() })), "normal", true],
   ["stop from a cast", false, (ref) => ref.Tell({ decide: () => GenServer.stop(bad) }), "bad", true],
-  ["stop from an Effect", false, (ref) => ref.Tell({ decide: () => Effect.as(Effect.yieldNow, GenServer.stop(bad)) }), "bad", true],
+  [
+    "stop from an Effect",
+    false,
+    (ref) => ref.Tell({ decide: () => Effect.as(Effect.yieldNow, GenServer.stop(bad)) }),
+    "bad",
+    true
+  ],
   ["stop from an info", false, (ref) => ref.Note({ decide: () => GenServer.stop(bad) }), "bad", true],
   ["stop from a term", false, (ref) => Process.send(ref, { decide: () => GenServer.stop(bad) }), "bad", true],
-  ["stop from continue", false, (ref) =>
-    ref.Tell({ decide: () => GenServer.next("start", { continue: () => GenServer.stop(bad) }) }), "bad", true],
-  ["stop from timeout", false, (ref) => ref.Tell({ decide: () => GenServer.next("start", { timeout: 0 }) }), "idle", true],
-  ["replyAndStop", false, (ref) => ref.Ask({ decide: () => GenServer.replyAndStop("bye", ExitReason.shutdown) }), "shutdown", true],
-  ["a handler that throws", false, (ref) =>
-    ref.Tell({
-      decide: () => {
-        throw new Error("thrown")
-      }
-    }), "Error: thrown", true],
+  [
+    "stop from continue",
+    false,
+    (ref) => ref.Tell({ decide: () => GenServer.next("start", { continue: () => GenServer.stop(bad) }) }),
+    "bad",
+    true
+  ],
+  [
+    "stop from timeout",
+    false,
+    (ref) => ref.Tell({ decide: () => GenServer.next("start", { timeout: 0 }) }),
+    "idle",
+    true
+  ],
+  [
+    "replyAndStop",
+    false,
+    (ref) => ref.Ask({ decide: () => GenServer.replyAndStop("bye", ExitReason.shutdown) }),
+    "shutdown",
+    true
+  ],
+  [
+    "a handler that throws",
+    false,
+    (ref) =>
+      ref.Tell({
+        decide: () => {
+          throw new Error("thrown")
+        }
+      }),
+    "Error: thrown",
+    true
+  ],
   ["a handler that dies", false, (ref) => ref.Tell({ decide: () => Effect.die("dead") }), "dead", true],
-  ["a handler that dies later", false, (ref) =>
-    ref.Tell({ decide: () => Effect.andThen(Effect.yieldNow, Effect.die("dead")) }), "dead", true],
-  ["a failure that the message does not declare", false, (ref) =>
-    Effect.exit(ref.Ask({ decide: () => Effect.fail("undeclared") })), "undeclared", true],
+  [
+    "a handler that dies later",
+    false,
+    (ref) => ref.Tell({ decide: () => Effect.andThen(Effect.yieldNow, Effect.die("dead")) }),
+    "dead",
+    true
+  ],
+  [
+    "a failure that the message does not declare",
+    false,
+    (ref) => Effect.exit(ref.Ask({ decide: () => Effect.fail("undeclared") })),
+    "undeclared",
+    true
+  ],
   ["a failure of a cast", false, (ref) => ref.Tell({ decide: () => Effect.fail("failed") }), "failed", true],
   ["exitSelf in a handler", false, (ref) => ref.Tell({ decide: () => Process.exitSelf(bad) }), "bad", true],
-  ["exitSelf with normal", false, (ref) => ref.Tell({ decide: () => Process.exitSelf(ExitReason.normal) }), "normal", true],
-  ["a handler that interrupts itself", false, (ref) => ref.Tell({ decide: () => Effect.interrupt }), "interrupted", true],
+  [
+    "exitSelf with normal",
+    false,
+    (ref) => ref.Tell({ decide: () => Process.exitSelf(ExitReason.normal) }),
+    "normal",
+    true
+  ],
+  [
+    "a handler that interrupts itself",
+    false,
+    (ref) => ref.Tell({ decide: () => Effect.interrupt }),
+    "interrupted",
+    true
+  ],
   ["Process.stop", false, (ref) => Process.stop(ref), "normal", true],
   ["Process.stop with a reason", true, (ref) => Process.stop(ref, { reason: bad }), "bad", true],
   ["an exit signal, not trapping", false, (ref) => Process.exit(ref, bad), "bad", false],
@@ -115,9 +172,9 @@ describe("terminate", () => {
     ] as const
   ) {
     everySeed(
-      `[S10] ${trapExit ? "runs" : "does not run"} when the parent ends with ${ExitReason.format(reason)} and exits are ${
-        trapExit ? "" : "not "
-      }trapped`,
+      `[S10] ${trapExit ? "runs" : "does not run"} when the parent ends with ${
+        ExitReason.format(reason)
+      } and exits are ${trapExit ? "" : "not "}trapped`,
       () =>
         Effect.gen(function*() {
           const seen: Array<string> = []
@@ -137,13 +194,16 @@ describe("terminate", () => {
     )
   }
 
-  everySeed("[S10] does not run for an exit signal of another process while exits are trapped: that is a message", () =>
-    Effect.gen(function*() {
-      const log: Array<string> = []
-      const stage = yield* GenServer.startDetached(makeStage(log), undefined, { trapExit: true })
-      yield* Process.exit(stage, bad)
-      assert.deepStrictEqual(yield* stage.Seen(), ["exit bad"])
-    }))
+  everySeed(
+    "[S10] does not run for an exit signal of another process while exits are trapped: that is a message",
+    () =>
+      Effect.gen(function*() {
+        const log: Array<string> = []
+        const stage = yield* GenServer.startDetached(makeStage(log), undefined, { trapExit: true })
+        yield* Process.exit(stage, bad)
+        assert.deepStrictEqual(yield* stage.Seen(), ["exit bad"])
+      })
+  )
 
   onNode("[S10] does not run when init fails", () =>
     Effect.gen(function*() {
@@ -151,7 +211,7 @@ describe("terminate", () => {
       const server = GenServer.make(Stage, {
         init: () => Effect.fail(new Broken()) as Effect.Effect<string, Broken>,
         handlers: makeStage(log).handlers,
-        continue: (_: () => Decision) => {},
+        continue: (decide: () => Decision) => decide(),
         terminate: () => Effect.sync(() => log.push("terminate"))
       })
       yield* Effect.flip(GenServer.startDetached(server))
@@ -164,10 +224,13 @@ describe("terminate", () => {
         const server = GenServer.make(Stage, {
           init: () => Effect.succeed("start"),
           handlers: makeStage([]).handlers,
-          continue: (_: () => Decision) => {},
+          continue: (decide: () => Decision) => decide(),
           terminate: () => {
             if (how === "throws") throw new Error("in terminate")
-            return Effect.andThen(Effect.yieldNow, how === "dies" ? Effect.die("in terminate") : Effect.fail("in terminate"))
+            return Effect.andThen(
+              Effect.yieldNow,
+              how === "dies" ? Effect.die("in terminate") : Effect.fail("in terminate")
+            )
           }
         })
         const stage = yield* GenServer.startDetached(server)
@@ -202,7 +265,7 @@ describe("terminate", () => {
       const server = GenServer.make(Stage, {
         init: () => Effect.succeed("start"),
         handlers: makeStage([]).handlers,
-        continue: (_: () => Decision) => {},
+        continue: (decide: () => Decision) => decide(),
         terminate: () => Effect.never
       })
       const stage = yield* GenServer.startDetached(server)
@@ -214,25 +277,28 @@ describe("terminate", () => {
       assert.deepStrictEqual(yield* Fiber.join(exit), ExitReason.killed)
     }))
 
-  onNode("handles no message that waits after a stop; callers among them learn the reason", () =>
-    Effect.gen(function*() {
-      const gate = yield* Deferred.make<void>()
-      const log: Array<string> = []
-      const stage = yield* GenServer.startDetached(makeStage(log))
-      yield* stage.Tell({ decide: () => Effect.as(Deferred.await(gate), GenServer.stop(bad)) })
-      let handled = false
-      yield* stage.Tell({
-        decide: () => {
-          handled = true
-        }
+  onNode(
+    "handles no message that waits after a stop; callers among them learn the reason",
+    () =>
+      Effect.gen(function*() {
+        const gate = yield* Deferred.make<void>()
+        const log: Array<string> = []
+        const stage = yield* GenServer.startDetached(makeStage(log))
+        yield* stage.Tell({ decide: () => Effect.as(Deferred.await(gate), GenServer.stop(bad)) })
+        let handled = false
+        yield* stage.Tell({
+          decide: () => {
+            handled = true
+          }
+        })
+        const waiting = yield* Effect.forkChild(Effect.flip(stage.Seen()), { startImmediately: true })
+        yield* TestNode.settle
+        yield* Deferred.succeed(gate, undefined)
+        const error = yield* Fiber.join(waiting)
+        assert.isTrue(error.reason._tag === "ProcessExit" && error.reason.exitReason === bad)
+        assert.isFalse(handled)
       })
-      const waiting = yield* Effect.forkChild(Effect.flip(stage.Seen()), { startImmediately: true })
-      yield* TestNode.settle
-      yield* Deferred.succeed(gate, undefined)
-      const error = yield* Fiber.join(waiting)
-      assert.isTrue(error.reason._tag === "ProcessExit" && error.reason.exitReason === bad)
-      assert.isFalse(handled)
-    }))
+  )
 
   onNode("lets the messages that wait go first when it is asked to stop", () =>
     Effect.gen(function*() {
@@ -250,19 +316,22 @@ describe("terminate", () => {
 })
 
 describe("replyAndStop", () => {
-  everySeed("[S11] terminates first, then replies, then is DOWN; the caller never sees an exit", () =>
-    Effect.gen(function*() {
-      const log: Array<string> = []
-      const stage = yield* GenServer.startDetached(makeStage(log), undefined, { name: "stage" })
-      yield* Process.run(Effect.gen(function*() {
-        yield* Process.monitor(stage)
-        const reply = yield* stage.Ask({ decide: () => GenServer.replyAndStop("bye", ExitReason.normal, "last") })
-        log.push(reply)
-        const down = yield* Process.receive(Signal.DownSchema)
-        log.push(`down ${ExitReason.format(down.reason)}`)
-      }))
-      assert.deepStrictEqual(log, ["terminate normal last", "released", "bye", "down normal"])
-    }))
+  everySeed(
+    "[S11] terminates first, then replies, then is DOWN; the caller never sees an exit",
+    () =>
+      Effect.gen(function*() {
+        const log: Array<string> = []
+        const stage = yield* GenServer.startDetached(makeStage(log), undefined, { name: "stage" })
+        yield* Process.run(Effect.gen(function*() {
+          yield* Process.monitor(stage)
+          const reply = yield* stage.Ask({ decide: () => GenServer.replyAndStop("bye", ExitReason.normal, "last") })
+          log.push(reply)
+          const down = yield* Process.receive(Signal.DownSchema)
+          log.push(`down ${ExitReason.format(down.reason)}`)
+        }))
+        assert.deepStrictEqual(log, ["terminate normal last", "released", "bye", "down normal"])
+      })
+  )
 
   everySeed("[S11] has freed the name when the caller has the reply", () =>
     Effect.gen(function*() {
@@ -272,25 +341,30 @@ describe("replyAndStop", () => {
       }
     }))
 
-  everySeed("[S11] of a linked caller that traps exits is the reply, then the exit message", () =>
-    Effect.gen(function*() {
-      const order = yield* Process.run(Effect.gen(function*() {
-        yield* Process.trapExit(true)
-        const stage = yield* GenServer.startDetached(makeStage([]), undefined, { link: true })
-        const reply = yield* stage.Ask({ decide: () => GenServer.replyAndStop("bye", bad) })
-        const exit = yield* Process.receive(Signal.ExitSchema)
-        return [reply, exit.reason] as const
-      }))
-      assert.deepStrictEqual(order, ["bye", bad])
-    }))
+  everySeed(
+    "[S11] of a linked caller that traps exits is the reply, then the exit message",
+    () =>
+      Effect.gen(function*() {
+        const order = yield* Process.run(Effect.gen(function*() {
+          yield* Process.trapExit(true)
+          const stage = yield* GenServer.startDetached(makeStage([]), undefined, { link: true })
+          const reply = yield* stage.Ask({ decide: () => GenServer.replyAndStop("bye", bad) })
+          const exit = yield* Process.receive(Signal.ExitSchema)
+          return [reply, exit.reason] as const
+        }))
+        assert.deepStrictEqual(order, ["bye", bad])
+      })
+  )
 
-  for (const [what, terminate] of [["dies", Effect.die("in terminate")], ["fails", Effect.fail("in terminate")]] as const) {
+  for (
+    const [what, terminate] of [["dies", Effect.die("in terminate")], ["fails", Effect.fail("in terminate")]] as const
+  ) {
     onNode(`[S11] replies also when terminate ${what}; only the others see that`, () =>
       Effect.gen(function*() {
         const server = GenServer.make(Stage, {
           init: () => Effect.succeed("start"),
           handlers: makeStage([]).handlers,
-          continue: (_: () => Decision) => {},
+          continue: (decide: () => Decision) => decide(),
           terminate: () => terminate
         })
         const stage = yield* GenServer.startDetached(server)
@@ -305,7 +379,7 @@ describe("replyAndStop", () => {
       const server = GenServer.make(Stage, {
         init: () => Effect.succeed("start"),
         handlers: makeStage([]).handlers,
-        continue: (_: () => Decision) => {},
+        continue: (decide: () => Decision) => decide(),
         terminate: () => Effect.never
       })
       const stage = yield* GenServer.startDetached(server)
@@ -373,7 +447,9 @@ describe("exit(normal)", () => {
       [true, "self", "itself, trapping, is a message", message]
     ] as const
   ) {
-    everySeed(`[S15] from ${what}`, () =>
-      Effect.map(outcomes(trapExit, from), (actual) => assert.deepStrictEqual(actual, outcome as never)))
+    everySeed(
+      `[S15] from ${what}`,
+      () => Effect.map(outcomes(trapExit, from), (actual) => assert.deepStrictEqual(actual, outcome as never))
+    )
   }
 })

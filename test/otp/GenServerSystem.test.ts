@@ -3,9 +3,8 @@
  */
 import { assert, describe } from "@effect/vitest"
 import { Context, Deferred, Effect, Fiber, Option, Schema } from "effect"
-import { TestClock } from "effect/testing"
 import {
-  CallError,
+  type CallError,
   ExitReason,
   GenServer,
   type Handler,
@@ -17,6 +16,7 @@ import {
   StateUpgrade
 } from "effect-otp"
 import { TestNode } from "effect-otp/testing"
+import { TestClock } from "effect/testing"
 import { everySeed } from "../testing/EverySeed.ts"
 import { endOf, onNode } from "./OnNode.ts"
 
@@ -107,38 +107,41 @@ describe("getState", () => {
       assert.strictEqual(yield* GenServer.getState(counter), 99)
     }))
 
-  onNode("[S12] fails as a call does: nobody there, the server ends, too late, called on itself", () =>
-    Effect.gen(function*() {
-      const reasonOf = (call: Effect.Effect<unknown, CallError.CallError>) =>
-        Effect.map(Effect.flip(call), (error) => {
-          assert.strictEqual(error.request, "getState")
-          return error.reason._tag
+  onNode(
+    "[S12] fails as a call does: nobody there, the server ends, too late, called on itself",
+    () =>
+      Effect.gen(function*() {
+        const reasonOf = (call: Effect.Effect<unknown, CallError.CallError>) =>
+          Effect.map(Effect.flip(call), (error) => {
+            assert.strictEqual(error.request, "getState")
+            return error.reason._tag
+          })
+        const nobody = yield* GenServer.named(Counter, "nobody")
+        assert.strictEqual(yield* reasonOf(GenServer.getState(nobody)), "NoProcess")
+
+        const busy = yield* GenServer.startDetached(First, 0)
+        yield* busy.Wait({ gate: yield* Deferred.make<void>() })
+        const late = yield* Effect.forkChild(reasonOf(GenServer.getState(busy, { timeout: "1 second" })))
+        const usual = yield* Effect.forkChild(reasonOf(GenServer.getState(busy)))
+        const ended = yield* Effect.forkChild(reasonOf(GenServer.getState(busy, { timeout: "1 minute" })))
+        yield* TestClock.adjust("1 second")
+        assert.strictEqual(yield* Fiber.join(late), "CallTimeout")
+        yield* TestClock.adjust("4 seconds")
+        assert.strictEqual(yield* Fiber.join(usual), "CallTimeout")
+        yield* Process.kill(busy)
+        assert.strictEqual(yield* Fiber.join(ended), "ProcessExit")
+
+        class Inner extends Protocol.make("Inner", Message.Call("Look", { success: Schema.Unknown })) {}
+        const inner = GenServer.make(Inner, {
+          init: () => Effect.succeed(0),
+          handlers: {
+            Look: () => Effect.flatMap(GenServer.named(Inner, "inner"), (self) => Effect.flip(GenServer.getState(self)))
+          }
         })
-      const nobody = yield* GenServer.named(Counter, "nobody")
-      assert.strictEqual(yield* reasonOf(GenServer.getState(nobody)), "NoProcess")
-
-      const busy = yield* GenServer.startDetached(First, 0)
-      yield* busy.Wait({ gate: yield* Deferred.make<void>() })
-      const late = yield* Effect.forkChild(reasonOf(GenServer.getState(busy, { timeout: "1 second" })))
-      const usual = yield* Effect.forkChild(reasonOf(GenServer.getState(busy)))
-      const ended = yield* Effect.forkChild(reasonOf(GenServer.getState(busy, { timeout: "1 minute" })))
-      yield* TestClock.adjust("1 second")
-      assert.strictEqual(yield* Fiber.join(late), "CallTimeout")
-      yield* TestClock.adjust("4 seconds")
-      assert.strictEqual(yield* Fiber.join(usual), "CallTimeout")
-      yield* Process.kill(busy)
-      assert.strictEqual(yield* Fiber.join(ended), "ProcessExit")
-
-      class Inner extends Protocol.make("Inner", Message.Call("Look", { success: Schema.Unknown })) {}
-      const inner = GenServer.make(Inner, {
-        init: () => Effect.succeed(0),
-        handlers: {
-          Look: () => Effect.flatMap(GenServer.named(Inner, "inner"), (self) => Effect.flip(GenServer.getState(self)))
-        }
+        const self = yield* GenServer.start(inner, undefined, { name: "inner" })
+        assert.strictEqual(((yield* self.Look()) as CallError.CallError).reason._tag, "CallingSelf")
       })
-      const self = yield* GenServer.start(inner, undefined, { name: "inner" })
-      assert.strictEqual(((yield* self.Look()) as CallError.CallError).reason._tag, "CallingSelf")
-    }))
+  )
 
   onNode("of a format that throws is a defect of whoever asks; the server goes on", () =>
     Effect.gen(function*() {
@@ -157,24 +160,27 @@ describe("getState", () => {
 })
 
 describe("a snapshot", () => {
-  onNode("is the encoded state with the version of the server; a server starts from it and init does not run", () =>
-    Effect.gen(function*() {
-      const counter = yield* GenServer.start(Second, 1)
-      yield* counter.Add({ n: 2 })
-      const snapshot = yield* GenServer.snapshot(counter)
-      assert.deepStrictEqual(snapshot, { version: 2, state: { count: 5, steps: 1 } })
-      let inits = 0
-      const server = GenServer.make(Counter, {
-        init: (from: number) => Effect.sync(() => ({ count: from, steps: ++inits })),
-        handlers: Second.handlers,
-        upgrade
+  onNode(
+    "is the encoded state with the version of the server; a server starts from it and init does not run",
+    () =>
+      Effect.gen(function*() {
+        const counter = yield* GenServer.start(Second, 1)
+        yield* counter.Add({ n: 2 })
+        const snapshot = yield* GenServer.snapshot(counter)
+        assert.deepStrictEqual(snapshot, { version: 2, state: { count: 5, steps: 1 } })
+        let inits = 0
+        const server = GenServer.make(Counter, {
+          init: (from: number) => Effect.sync(() => ({ count: from, steps: ++inits })),
+          handlers: Second.handlers,
+          upgrade
+        })
+        const again = yield* GenServer.startFrom(server, snapshot, { name: "again" })
+        assert.strictEqual(yield* again.Add({ n: 1 }), 7)
+        assert.deepStrictEqual(yield* GenServer.getState(again), { count: 7, steps: 2 })
+        assert.strictEqual(inits, 0)
+        assert.isTrue(Option.isSome(yield* Process.whereis("again")))
       })
-      const again = yield* GenServer.startFrom(server, snapshot, { name: "again" })
-      assert.strictEqual(yield* again.Add({ n: 1 }), 7)
-      assert.deepStrictEqual(yield* GenServer.getState(again), { count: 7, steps: 2 })
-      assert.strictEqual(inits, 0)
-      assert.isTrue(Option.isSome(yield* Process.whereis("again")))
-    }))
+  )
 
   onNode("of an earlier version is brought up", () =>
     Effect.gen(function*() {
@@ -223,53 +229,62 @@ describe("a snapshot", () => {
         upgrade
       })
       assert.strictEqual(yield* Effect.flatMap(GenServer.start(server), (ref) => ref.Get()), 0)
-      assert.strictEqual(yield* Effect.flatMap(GenServer.start(server, { version: 1, state: 3 }), (ref) => ref.Get()), 3)
+      assert.strictEqual(
+        yield* Effect.flatMap(GenServer.start(server, { version: 1, state: 3 }), (ref) => ref.Get()),
+        3
+      )
       const error = yield* Effect.flip(GenServer.start(server, { version: 5, state: 3 }))
       assert.instanceOf(error, StateUpgrade.UpgradeError)
     }))
 })
 
 describe("changeCode", () => {
-  everySeed("goes on with the new handlers and the upgraded state; pid, name and links stay", () =>
-    Effect.gen(function*() {
-      const first = yield* GenServer.start(First, 1, { name: "counter" })
-      const watcher = yield* Process.spawnDetached(() =>
-        Effect.gen(function*() {
-          yield* Process.trapExit(true)
-          yield* Process.link(first)
-          yield* Process.monitor(first)
-          return yield* Effect.never
-        })
-      )
-      yield* TestNode.settle
-      assert.strictEqual(yield* first.Add({ n: 1 }), 2)
-      const second = yield* GenServer.changeCode(first, Second)
-      assert.strictEqual(yield* second.Add({ n: 1 }), 4)
-      assert.strictEqual(yield* first.Get(), 4)
-      assert.strictEqual(second.pid, first.pid)
-      const info = Option.getOrThrow(yield* Process.info(first))
-      assert.deepStrictEqual(info.names, ["counter"])
-      assert.deepStrictEqual(info.links, [watcher])
-      assert.strictEqual(info.monitoredBy > 0, true)
-      assert.strictEqual(info.state, "4 after 1")
-    }))
+  everySeed(
+    "goes on with the new handlers and the upgraded state; pid, name and links stay",
+    () =>
+      Effect.gen(function*() {
+        const first = yield* GenServer.start(First, 1, { name: "counter" })
+        const watcher = yield* Process.spawnDetached(() =>
+          Effect.gen(function*() {
+            yield* Process.trapExit(true)
+            yield* Process.link(first)
+            yield* Process.monitor(first)
+            return yield* Effect.never
+          })
+        )
+        yield* TestNode.settle
+        assert.strictEqual(yield* first.Add({ n: 1 }), 2)
+        const second = yield* GenServer.changeCode(first, Second)
+        assert.strictEqual(yield* second.Add({ n: 1 }), 4)
+        assert.strictEqual(yield* first.Get(), 4)
+        assert.strictEqual(second.pid, first.pid)
+        const info = Option.getOrThrow(yield* Process.info(first))
+        assert.deepStrictEqual(info.names, ["counter"])
+        assert.deepStrictEqual(info.links, [watcher])
+        assert.strictEqual(info.monitoredBy > 0, true)
+        assert.strictEqual(info.state, "4 after 1")
+      })
+  )
 
-  everySeed("comes between two messages: what waits is handled by the new server, in order", () =>
-    Effect.gen(function*() {
-      const gate = yield* Deferred.make<void>()
-      const counter = yield* GenServer.start(First, 1)
-      yield* counter.Wait({ gate })
-      yield* TestNode.settle
-      const before = yield* Effect.forkChild(counter.Add({ n: 1 }))
-      yield* TestNode.settle
-      const change = yield* Effect.forkChild(GenServer.changeCode(counter, Second))
-      yield* TestNode.settle
-      const after = yield* Effect.forkChild(counter.Add({ n: 1 }))
-      yield* TestNode.settle
-      yield* Deferred.succeed(gate, undefined)
-      yield* Fiber.join(change)
-      assert.deepStrictEqual([yield* Fiber.join(before), yield* Fiber.join(after)], [2, 4])
-    }))
+  everySeed(
+    "comes between two messages: what waits is handled by the new server, in order",
+    () =>
+      Effect.gen(function*() {
+        const gate = yield* Deferred.make<void>()
+        const counter = yield* GenServer.start(First, 1)
+        yield* counter.Wait({ gate })
+        yield* TestNode.settle
+        const before = yield* Effect.forkChild(counter.Add({ n: 1 }))
+        yield* TestNode.settle
+        const change = yield* Effect.forkChild(GenServer.changeCode(counter, Second))
+        yield* TestNode.settle
+        const after = yield* Effect.forkChild(counter.Add({ n: 1 }))
+        yield* TestNode.settle
+        yield* Deferred.succeed(gate, undefined)
+        yield* Fiber.join(change)
+        assert.deepStrictEqual([yield* Fiber.join(before), yield* Fiber.join(after)], [2, 4])
+      })
+  )
 
   everySeed("finds waiting messages again in a protocol that orders them otherwise", () =>
     Effect.gen(function*() {
@@ -341,7 +356,8 @@ describe("changeCode", () => {
         handlers: {
           ...Second.handlers,
           Add: ({ n }, state) =>
-            Effect.map(Rate, (rate) => GenServer.reply(state.count + rate * n, { ...state, count: state.count + rate * n }))
+            Effect.map(Rate, (rate) =>
+              GenServer.reply(state.count + rate * n, { ...state, count: state.count + rate * n }))
         },
         upgrade
       })
@@ -353,60 +369,81 @@ describe("changeCode", () => {
       assert.deepStrictEqual(self, { count: 41, steps: 0 })
     }))
 
-  onNode("can be done again and again; terminate and format are those of the present server", () =>
-    Effect.gen(function*() {
-      const ends: Array<unknown> = []
-      const Third = GenServer.make(Counter, {
-        init: () => Effect.succeed({ count: 0 }),
-        handlers: {
-          Add: (_, state) => GenServer.reply(-1, state),
-          Get: (_, { count }) => count,
-          Wait: wait,
-          Park: (_, state) => GenServer.noReply(state)
-        },
-        terminate: (_, state) => Effect.sync(() => ends.push(state)),
-        upgrade: upgrade.next(Schema.Struct({ count: Schema.Int }), ({ count }) => ({ count }))
+  onNode(
+    "can be done again and again; terminate and format are those of the present server",
+    () =>
+      Effect.gen(function*() {
+        const ends: Array<unknown> = []
+        const Third = GenServer.make(Counter, {
+          init: () => Effect.succeed({ count: 0 }),
+          handlers: {
+            Add: (_, state) => GenServer.reply(-1, state),
+            Get: (_, { count }) => count,
+            Wait: wait,
+            Park: (_, state) => GenServer.noReply(state)
+          },
+          terminate: (_, state) => Effect.sync(() => ends.push(state)),
+          upgrade: upgrade.next(Schema.Struct({ count: Schema.Int }), ({ count }) => ({ count }))
+        })
+        const counter = yield* GenServer.startDetached(First, 5)
+        yield* GenServer.changeCode(counter, Second)
+        yield* GenServer.changeCode(counter, Second)
+        yield* GenServer.changeCode(counter, Third)
+        assert.deepStrictEqual(yield* GenServer.snapshot(counter), { version: 3, state: { count: 5 } })
+        yield* Process.stop(counter)
+        assert.deepStrictEqual(ends, [{ count: 5 }])
       })
-      const counter = yield* GenServer.startDetached(First, 5)
-      yield* GenServer.changeCode(counter, Second)
-      yield* GenServer.changeCode(counter, Second)
-      yield* GenServer.changeCode(counter, Third)
-      assert.deepStrictEqual(yield* GenServer.snapshot(counter), { version: 3, state: { count: 5 } })
-      yield* Process.stop(counter)
-      assert.deepStrictEqual(ends, [{ count: 5 }])
-    }))
+  )
 
   const broken: ReadonlyArray<readonly [what: string, server: typeof Second, tag: string]> = [
-    ["whose step throws", GenServer.make(Counter, {
-      init: Second.init,
-      handlers: Second.handlers,
-      upgrade: StateUpgrade.make(Schema.Int).next(State, (): never => {
-        throw new Error("in a step")
-      })
-    }), "StepFailed"],
-    ["whose step fails later", GenServer.make(Counter, {
-      init: Second.init,
-      handlers: Second.handlers,
-      upgrade: StateUpgrade.make(Schema.Int).next(State, () => Effect.andThen(Effect.yieldNow, Effect.fail("in a step")))
-    }), "StepFailed"],
-    ["that takes the old state for something else", GenServer.make(Counter, {
-      init: Second.init,
-      handlers: Second.handlers,
-      upgrade: StateUpgrade.make(Schema.String).next(State, () => ({ count: 0, steps: 0 }))
-    }), "MalformedState"],
+    [
+      "whose step throws",
+      GenServer.make(Counter, {
+        init: Second.init,
+        handlers: Second.handlers,
+        upgrade: StateUpgrade.make(Schema.Int).next(State, (): never => {
+          throw new Error("in a step")
+        })
+      }),
+      "StepFailed"
+    ],
+    [
+      "whose step fails later",
+      GenServer.make(Counter, {
+        init: Second.init,
+        handlers: Second.handlers,
+        upgrade: StateUpgrade.make(Schema.Int).next(
+          State,
+          () => Effect.andThen(Effect.yieldNow, Effect.fail("in a step"))
+        )
+      }),
+      "StepFailed"
+    ],
+    [
+      "that takes the old state for something else",
+      GenServer.make(Counter, {
+        init: Second.init,
+        handlers: Second.handlers,
+        upgrade: StateUpgrade.make(Schema.String).next(State, () => ({ count: 0, steps: 0 }))
+      }),
+      "MalformedState"
+    ],
     ["without upgrade", GenServer.make(Counter, { init: Second.init, handlers: Second.handlers }), "NoUpgrade"]
   ]
   for (const [what, server, tag] of broken) {
-    everySeed(`to a server ${what} fails, and the old one goes on as if nothing had been`, () =>
-      Effect.gen(function*() {
-        const counter = yield* GenServer.start(First, 1, { name: "counter" })
-        const error = yield* Effect.flip(GenServer.changeCode(counter, server))
-        assert.instanceOf(error, StateUpgrade.UpgradeError)
-        assert.strictEqual(error.reason._tag, tag)
-        assert.strictEqual(error.subject, "counter")
-        assert.strictEqual(yield* counter.Add({ n: 1 }), 2)
-        assert.strictEqual(yield* GenServer.getState(counter), 2)
-      }))
+    everySeed(
+      `to a server ${what} fails, and the old one goes on as if nothing had been`,
+      () =>
+        Effect.gen(function*() {
+          const counter = yield* GenServer.start(First, 1, { name: "counter" })
+          const error = yield* Effect.flip(GenServer.changeCode(counter, server))
+          assert.instanceOf(error, StateUpgrade.UpgradeError)
+          assert.strictEqual(error.reason._tag, tag)
+          assert.strictEqual(error.subject, "counter")
+          assert.strictEqual(yield* counter.Add({ n: 1 }), 2)
+          assert.strictEqual(yield* GenServer.getState(counter), 2)
+        })
+    )
   }
 
   onNode("to an older version is refused", () =>

@@ -209,7 +209,8 @@ describe("a pool hands out messages", () => {
         const forwards = yield* busy({ capacity: 1, overflow: { forward: { name: "overflow" }, tag: "pool" } })
         yield* forwards.pool.Note({ text: "f" })
         const got = yield* Process.receive(Schema.instanceOf(Mailbox.Forwarded))
-        assert.deepStrictEqual([got.tag, got.message], ["pool", { _tag: "Note", payload: { text: "f" } }])
+        assert.deepStrictEqual([got.tag, got.message], ["pool", { _tag: "Note", text: "f" }])
+        yield* forwards.open
       }))
     }))
 

@@ -23,7 +23,10 @@ describe("a chain", () => {
   it("numbers its versions from 1, or from where it is told to", () => {
     assert.strictEqual(chain.version, 3)
     assert.deepStrictEqual(chain.versions.map(({ version }) => version), [1, 2, 3])
-    assert.strictEqual(StateUpgrade.make(V2, { version: 7 }).next(V3, () => ({ count: 0, since: start, tags: [] })).version, 8)
+    assert.strictEqual(
+      StateUpgrade.make(V2, { version: 7 }).next(V3, () => ({ count: 0, since: start, tags: [] })).version,
+      8
+    )
   })
 
   it("is a value: a longer chain leaves the shorter one as it was", () => {
@@ -74,15 +77,19 @@ describe("a chain", () => {
       assert.strictEqual(JSON.stringify(yield* StateUpgrade.encode(chain, read)), text)
     }))
 
-  it.effect.prop("comes to the same by one way and in two: from 1, and from what 1 becomes in 2", [V1], ([count]) =>
-    Effect.gen(function*() {
-      const direct = yield* StateUpgrade.decode(chain, { version: 1, state: count })
-      const half = yield* StateUpgrade.decode(StateUpgrade.make(V1).next(V2, (count) => ({ count })), {
-        version: 1,
-        state: count
+  it.effect.prop(
+    "comes to the same by one way and in two: from 1, and from what 1 becomes in 2",
+    [V1],
+    ([count]) =>
+      Effect.gen(function*() {
+        const direct = yield* StateUpgrade.decode(chain, { version: 1, state: count })
+        const half = yield* StateUpgrade.decode(StateUpgrade.make(V1).next(V2, (count) => ({ count })), {
+          version: 1,
+          state: count
+        })
+        assert.deepStrictEqual(yield* StateUpgrade.upgrade(chain, 2, half), direct)
       })
-      assert.deepStrictEqual(yield* StateUpgrade.upgrade(chain, 2, half), direct)
-    }))
+  )
 })
 
 describe("a chain refuses", () => {
@@ -115,7 +122,10 @@ describe("a chain refuses", () => {
   it.effect("a state that does not fit its version, with the way to the part", () =>
     Effect.gen(function*() {
       const reason = yield* reasonOf(
-        StateUpgrade.decode(chain, { version: 3, state: { count: 1, since: "1970-01-01T00:00:00.000Z", tags: ["a", 2] } })
+        StateUpgrade.decode(chain, {
+          version: 3,
+          state: { count: 1, since: "1970-01-01T00:00:00.000Z", tags: ["a", 2] }
+        })
       )
       assert.instanceOf(reason, StateUpgrade.MalformedState)
       assert.strictEqual(reason.version, 3)

@@ -141,16 +141,15 @@ export const whileBusy = <A, E, R>(
     return result
   })
 
-/** How a process ended, or that it is alive. */
-export const endOf = (pid: Pid): Effect.Effect<{ readonly reason: () => string }, never, Node.Node | Scope.Scope> =>
+/** How a process ended, or that it is alive, when nothing can go on any more. */
+export const endOf = (
+  pid: Pid
+): Effect.Effect<{ readonly reason: Effect.Effect<string> }, never, Node.Node | Scope.Scope> =>
   Effect.gen(function*() {
     let reason = "alive"
-    yield* Effect.forkScoped(
-      Effect.map(Process.awaitExit(pid), (exit) => reason = ExitReason.format(exit)),
-      { startImmediately: true }
-    )
+    yield* Effect.forkScoped(Effect.map(Process.awaitExit(pid), (exit) => reason = ExitReason.format(exit)))
     yield* TestNode.settle
-    return { reason: () => reason }
+    return { reason: Effect.map(TestNode.settle, () => reason) }
   })
 
 /** A process under which something starts that it is linked to and that outlives it. */

@@ -30,7 +30,7 @@ describe("restart intensity", () => {
         yield* end(tree, "a")
         assert.strictEqual(yield* shown(tree), "a")
         yield* end(tree, "a")
-        assert.strictEqual(ended.reason(), "shutdown")
+        assert.strictEqual(yield* ended.reason, "shutdown")
         assert.strictEqual(log.take(), "+a -a +a -a +a -a")
       })
   )
@@ -43,10 +43,10 @@ describe("restart intensity", () => {
       yield* end(tree, "a")
       yield* TestClock.adjust("6 seconds")
       yield* end(tree, "a")
-      assert.strictEqual(ended.reason(), "alive")
+      assert.strictEqual(yield* ended.reason, "alive")
       yield* TestClock.adjust("5 seconds")
       yield* end(tree, "a")
-      assert.strictEqual(ended.reason(), "shutdown")
+      assert.strictEqual(yield* ended.reason, "shutdown")
     }))
 
   for (const [second, reason] of [[5999, "shutdown"], [6000, "alive"]] as const) {
@@ -63,7 +63,7 @@ describe("restart intensity", () => {
           yield* end(tree, "a")
           yield* TestClock.adjust(second - 900)
           yield* end(tree, "a")
-          assert.strictEqual(ended.reason(), reason)
+          assert.strictEqual(yield* ended.reason, reason)
         })
     )
   }
@@ -82,7 +82,7 @@ describe("restart intensity", () => {
           yield* end(tree, "a")
           yield* TestClock.adjust(later)
           yield* end(tree, "a")
-          assert.strictEqual(ended.reason(), reason)
+          assert.strictEqual(yield* ended.reason, reason)
         })
     )
   }
@@ -95,7 +95,7 @@ describe("restart intensity", () => {
       const tree = yield* Supervisor.start(Supervisor.make({ intensity: 3, children: [child(log, "a", { start })] }))
       const ended = yield* endOf(tree.pid)
       yield* end(tree, "a")
-      assert.strictEqual(ended.reason(), "shutdown")
+      assert.strictEqual(yield* ended.reason, "shutdown")
       assert.strictEqual(starts, 4, "the first start, and three restarts")
     }))
 
@@ -125,7 +125,7 @@ describe("restart intensity", () => {
       const ended = yield* endOf(tree.pid)
       const [a, b] = [yield* pidOf(tree, "a"), yield* pidOf(tree, "b")]
       yield* whileBusy(tree, Effect.forEach([a, b], (pid) => Effect.andThen(Process.kill(pid), TestNode.settle)))
-      assert.strictEqual(ended.reason(), "shutdown")
+      assert.strictEqual(yield* ended.reason, "shutdown")
     }))
 })
 
@@ -141,7 +141,7 @@ describe("giving up", () => {
       log.take()
       yield* end(tree, "b")
       assert.strictEqual(log.take(), "-b -c -a")
-      assert.strictEqual(ended.reason(), "shutdown")
+      assert.strictEqual(yield* ended.reason, "shutdown")
     }))
 
   seeded("[S2] is an orderly end for the level above: a transient supervisor stays down", () =>
@@ -170,7 +170,7 @@ describe("giving up", () => {
         yield* end(yield* pidOf(tree, "below"), "a")
         assert.strictEqual(yield* shown(tree), "below")
         yield* end(yield* pidOf(tree, "below"), "a")
-        assert.strictEqual(ended.reason(), "shutdown")
+        assert.strictEqual(yield* ended.reason, "shutdown")
         assert.strictEqual(log.take(), "+a -a +a -a")
       })
   )
@@ -333,7 +333,7 @@ describe("significant children", () => {
         assert.strictEqual(log.take(), "-b +b", "an abnormal end of a transient child is not its last")
         yield* end(tree, "b", ExitReason.normal)
         assert.strictEqual(log.take(), "-b -c -a")
-        assert.strictEqual(ended.reason(), "shutdown")
+        assert.strictEqual(yield* ended.reason, "shutdown")
       })
   )
 
@@ -350,9 +350,9 @@ describe("significant children", () => {
       }))
       const ended = yield* endOf(tree.pid)
       yield* end(tree, "c")
-      assert.strictEqual(ended.reason(), "alive")
+      assert.strictEqual(yield* ended.reason, "alive")
       yield* end(tree, "b", ExitReason.shutdown)
-      assert.strictEqual(ended.reason(), "shutdown")
+      assert.strictEqual(yield* ended.reason, "shutdown")
     }))
 
   seeded(
@@ -370,7 +370,7 @@ describe("significant children", () => {
         assert.strictEqual(log.take(), "+a +b -a -b +a +b")
         yield* Supervisor.terminateChild(tree, "b")
         yield* TestNode.settle
-        assert.strictEqual(ended.reason(), "alive")
+        assert.strictEqual(yield* ended.reason, "alive")
         assert.strictEqual(yield* shown(tree), "a b!")
       })
   )

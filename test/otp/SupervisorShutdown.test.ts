@@ -34,10 +34,10 @@ describe("the shutdown of a tree", () => {
         yield* close
         yield* TestClock.adjust(599)
         assert.strictEqual(log.take(), "~c 100 c -c ~b 300 b -b ~a")
-        assert.strictEqual(ended.reason(), "alive")
+        assert.strictEqual(yield* ended.reason, "alive")
         yield* TestClock.adjust(1)
         assert.strictEqual(log.take(), "600 a -a")
-        assert.strictEqual(ended.reason(), "shutdown")
+        assert.strictEqual(yield* ended.reason, "shutdown")
       })
   )
 
@@ -56,11 +56,11 @@ describe("the shutdown of a tree", () => {
       assert.strictEqual(log.take(), "~c")
       yield* TestClock.adjust(1)
       assert.strictEqual(log.take(), "-c -b ~a")
-      assert.strictEqual(c.reason(), "killed")
+      assert.strictEqual(yield* c.reason, "killed")
       yield* TestClock.adjust(1999)
-      assert.strictEqual(supervisor.reason(), "alive")
+      assert.strictEqual(yield* supervisor.reason, "alive")
       yield* TestClock.adjust(1)
-      assert.strictEqual(supervisor.reason(), "shutdown")
+      assert.strictEqual(yield* supervisor.reason, "shutdown")
     }))
 
   seeded("[S3] gives a worker five seconds by default", () =>
@@ -72,9 +72,9 @@ describe("the shutdown of a tree", () => {
       const ended = yield* endOf(ref.pid)
       yield* close
       yield* TestClock.adjust(4999)
-      assert.strictEqual(ended.reason(), "alive")
+      assert.strictEqual(yield* ended.reason, "alive")
       yield* TestClock.adjust(1)
-      assert.strictEqual(ended.reason(), "shutdown")
+      assert.strictEqual(yield* ended.reason, "shutdown")
     }))
 
   seeded(
@@ -88,9 +88,9 @@ describe("the shutdown of a tree", () => {
         const ended = yield* endOf(ref.pid)
         yield* close
         yield* TestClock.adjust("59 minutes")
-        assert.strictEqual(ended.reason(), "alive")
+        assert.strictEqual(yield* ended.reason, "alive")
         yield* TestClock.adjust("1 minute")
-        assert.strictEqual(ended.reason(), "shutdown")
+        assert.strictEqual(yield* ended.reason, "shutdown")
         assert.strictEqual(log.take(), "+a ~a -a")
       })
   )
@@ -107,9 +107,9 @@ describe("the shutdown of a tree", () => {
       const ended = yield* endOf(ref.pid)
       yield* close
       yield* TestClock.adjust(17_999)
-      assert.strictEqual(ended.reason(), "alive")
+      assert.strictEqual(yield* ended.reason, "alive")
       yield* TestClock.adjust(1)
-      assert.strictEqual(ended.reason(), "shutdown")
+      assert.strictEqual(yield* ended.reason, "shutdown")
       assert.strictEqual(log.take(), "+a +b ~b -b ~a -a")
     }))
 
@@ -124,7 +124,7 @@ describe("the shutdown of a tree", () => {
         const a = yield* endOf(yield* pidOf(ref, "a"))
         yield* close
         assert.strictEqual(log.take(), "+a -a")
-        assert.strictEqual(a.reason(), "killed")
+        assert.strictEqual(yield* a.reason, "killed")
       })
   )
 
@@ -135,7 +135,7 @@ describe("the shutdown of a tree", () => {
       const a = yield* endOf(yield* pidOf(ref, "a"))
       yield* close
       assert.strictEqual(log.take(), "+a -a")
-      assert.strictEqual(a.reason(), "shutdown")
+      assert.strictEqual(yield* a.reason, "shutdown")
     }))
 
   seeded("[S3] goes on after a killed child whose finalizers do not end", () =>
@@ -154,7 +154,7 @@ describe("the shutdown of a tree", () => {
       assert.strictEqual(log.take(), "+a")
       yield* TestClock.adjust(1)
       assert.strictEqual(log.take(), "-a")
-      assert.strictEqual(ended.reason(), "shutdown")
+      assert.strictEqual(yield* ended.reason, "shutdown")
     }))
 })
 
@@ -170,7 +170,7 @@ describe("who may stop a supervisor", () => {
         yield* Process.spawnDetached(() => Effect.andThen(Process.link(tree.pid), Process.exitSelf(reason)))
         yield* TestNode.settle
       }
-      assert.strictEqual(ended.reason(), "alive")
+      assert.strictEqual(yield* ended.reason, "alive")
       assert.strictEqual(log.take(), "+a")
     }))
 
@@ -195,7 +195,7 @@ describe("who may stop a supervisor", () => {
       }))
       const ended = yield* endOf(tree.pid)
       yield* TestNode.settle
-      assert.strictEqual(ended.reason(), "alive")
+      assert.strictEqual(yield* ended.reason, "alive")
       assert.strictEqual(yield* shown(tree), "a b")
       assert.strictEqual(log.take(), "+a sent")
     }))
@@ -220,7 +220,7 @@ describe("who may stop a supervisor", () => {
         log.take()
         yield* reason._tag === "Killed" ? Process.kill(parent.pid) : parent.exit(reason)
         yield* TestNode.settle
-        assert.strictEqual(ended.reason(), ExitReason.format(reason))
+        assert.strictEqual(yield* ended.reason, ExitReason.format(reason))
         assert.strictEqual(log.take(), "-b -a")
       }))
   }
@@ -234,7 +234,7 @@ describe("who may stop a supervisor", () => {
       yield* Process.stop(tree, { reason: ExitReason.shutdownWith("enough") })
       yield* TestNode.settle
       assert.strictEqual(log.take(), "-b -a")
-      assert.strictEqual(ended.reason(), "{shutdown, enough}")
+      assert.strictEqual(yield* ended.reason, "{shutdown, enough}")
     }))
 
   seeded(
@@ -255,7 +255,12 @@ describe("who may stop a supervisor", () => {
         log.take()
         yield* Process.kill(tree)
         yield* TestNode.settle
-        assert.deepStrictEqual(ends.map((end) => end.reason()), ["killed", "killed", "killed", "killed"])
+        assert.deepStrictEqual(yield* Effect.forEach(ends, (end) => end.reason), [
+          "killed",
+          "killed",
+          "killed",
+          "killed"
+        ])
         // Those that trap exits see their parent end, and stop in an orderly way.
         assert.deepStrictEqual(log.take().split(" ").sort(), ["-a", "-b", "-c", "~b", "~c"])
       })

@@ -6,7 +6,7 @@ import { Cause, Context, Effect, Exit, Fiber, Layer, Option } from "effect"
 import { CallError, ExitReason, GenServer, Node, OtpError, Process, Supervisor } from "effect-otp"
 import { TestClock } from "effect/testing"
 import * as TestNode from "../../src/testing/TestNode.ts"
-import { Broken, child, end, Log, pidOf, Probe, seeded, shown } from "./SupervisorFixtures.ts"
+import { Broken, child, end, Log, pidOf, Probe, probe, seeded, shown } from "./SupervisorFixtures.ts"
 
 const broken = Effect.fail(new Broken({ child: "b" }))
 
@@ -45,8 +45,8 @@ describe("the start of a tree", () => {
         assert.deepStrictEqual(failed.error, new Broken({ child: "b" }))
         assert.strictEqual(
           failed.message,
-          "supervisor tree did not start: its child \"b\" failed: " + failed.error.message +
-            " (OTP_CHILD_START). Children that had started were stopped again"
+          "supervisor tree did not start: its child \"b\" failed: Broken {\"child\":\"b\"} (OTP_CHILD_START). " +
+            "Children that had started were stopped again"
         )
         assert.deepStrictEqual(yield* Node.processes, [])
         assert.deepStrictEqual(yield* Process.registered, [])
@@ -184,6 +184,23 @@ describe("a start that failed", () => {
       yield* end(yield* pidOf(tree, "below"), "a")
       assert.strictEqual(yield* shown(tree), "below")
       assert.strictEqual(starts, 3)
+    }))
+
+  seeded("[S14] a kill that comes at the end of an init is not lost", () =>
+    Effect.gen(function*() {
+      const log = new Log()
+      const steps = (count: number): Effect.Effect<void> =>
+        count === 0 ? Effect.void : Effect.flatMap(Effect.yieldNow, () => steps(count - 1))
+      const Slow = probe(log, { start: steps(5) })
+      for (let count = 0; count < 12; count++) {
+        yield* Effect.forkChild(Effect.exit(GenServer.startDetached(Slow, "a", { name: "slow" })))
+        yield* steps(count)
+        yield* Process.kill({ name: "slow" })
+        yield* TestNode.settle
+        // It may not have been there yet.
+        yield* Effect.ignore(Process.stop({ name: "slow" }))
+        assert.deepStrictEqual(yield* Node.processes, [])
+      }
     }))
 
   seeded("can be followed by another in the very turn", () =>

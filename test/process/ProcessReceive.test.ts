@@ -142,7 +142,7 @@ describe("Process.receive", () => {
         const there = yield* Process.receive(Pong, { timeout: 0 })
         const gone = yield* Process.receive(Pong, { timeout: 0 })
         const other = yield* Process.receive(Ping, { timeout: 0 })
-        return [before, there, gone, other].map(Option.getOrUndefined)
+        return [before, there, gone, other].map((found: Option.Option<unknown>) => Option.getOrUndefined(found))
       }))
       assert.deepStrictEqual(got, [undefined, pong(2), undefined, ping(1)])
       assert.strictEqual(yield* Clock.currentTimeMillis, 0)
@@ -164,7 +164,7 @@ describe("Process.receive", () => {
           const first = yield* Effect.timeoutOption(Process.receive(Pong), "1 second")
           const second = yield* Process.receive(Pong, { timeout: "10 seconds" })
           const third = yield* Process.receive(Ping, { timeout: 0 })
-          return [first, second, third].map((found) => Option.isSome(found))
+          return [first, second, third].map((found: Option.Option<unknown>) => Option.isSome(found))
         })
       )
       yield* TestNode.settle
@@ -219,7 +219,8 @@ describe("Process.receive", () => {
       yield* probe.expectNoMessage()
       yield* Process.send(pid, "bomb")
       const down = yield* probe.expectDown({ of: pid, reason: "Error" })
-      assert.include(String((down.reason as { readonly error: unknown }).error), "the guard broke")
+      const { error } = down.reason as { readonly error: Error }
+      assert.include(`${String(error)} ${Cause.isCause(error.cause) ? Cause.pretty(error.cause) : ""}`, "guard")
     }))
 
   everySeed("shares the mailbox with Queue.take, in order", () =>
@@ -306,11 +307,12 @@ describe("Process.receive and the bound of the mailbox", () => {
       for (let n = 1; n <= 9; n++) yield* Process.send(pid, ping(n))
       yield* TestNode.settle
       const burst = Effect.forEach([ping(10), ping(11), pong(12), ping(13)], (value) => Process.send(pid, value))
+      const node = yield* Node.Node
       yield* Effect.sync(() => Effect.runSync(Effect.provideService(burst, Node.Node, node)))
       yield* TestNode.settle
       assert.deepStrictEqual(results, [[12, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10]])
       assert.strictEqual((yield* Node.statistics).dropped, 2)
-    }).pipe((test) => Effect.flatMap(Node.Node, (service) => Effect.suspend(() => (node = service, test)))))
+    }))
 
   everySeed("taking one lets a suspended sender in", () =>
     Effect.gen(function*() {
@@ -360,5 +362,3 @@ describe("Process.receive and the bound of the mailbox", () => {
       assert.deepStrictEqual(results, [pong(2)])
     }))
 })
-
-let node: Node.Service

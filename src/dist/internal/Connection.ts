@@ -355,9 +355,10 @@ export class Connection {
       case "Exit": {
         this.mustBePeers(control.from)
         const reason = ExitReasonTerm.fromTerm(control.reason ?? this.decoder.readUnsafe())
-        if (!isPid(control.to)) return
-        if (control.kind === "link" && this.unlinking.delete(pairKey(control.to, control.from))) return
-        return inbound.exit(control.from, control.to, reason, control.kind)
+        if (control.kind === "link" && isPid(control.to) && this.unlinking.delete(pairKey(control.to, control.from))) {
+          return
+        }
+        return inbound.exit(control.from, addressOf(control.to, this.options.self.name), reason, control.kind)
       }
       case "SpawnRequest": {
         this.mustBePeers(control.from)

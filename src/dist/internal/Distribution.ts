@@ -28,6 +28,7 @@ import * as Handshake from "../Handshake.ts"
 import type { Link, NetworkService } from "../Network.ts"
 import { utf8 } from "./Bytes.ts"
 import { Connection, type Limits, type SpawnHandler } from "./Connection.ts"
+import { Offenders } from "./Offenders.ts"
 import { explain, shakeHands } from "./shakeHands.ts"
 
 /** What happened to a connection. */
@@ -73,12 +74,6 @@ class PeerState {
 
 /** How long a node waits for an incoming handshake of the node that it wants to reach before it connects itself. */
 const courtesyMillis = 1000
-/** Wrong cookies of one address after which it is held up, and for how long it is remembered. */
-const failuresFree = 10
-const failuresWindow = 10_000
-/** Links of offenders that are held at once; further ones are closed right away. */
-const heldMax = 200
-
 /** @since 0.1.0 */
 export class Distribution implements TransportService {
   readonly node: Node.Service
@@ -92,11 +87,8 @@ export class Distribution implements TransportService {
   private readonly clock: Clock.Clock
   private readonly peers: Map<string, PeerState> = new Map()
   private readonly listeners: Set<(event: NodeEvent) => void> = new Set()
-  private readonly offenders: Map<string, { count: number; since: number }> = new Map()
+  private readonly offenders: Offenders = new Offenders()
   private handshakes = 0
-  private silencedUntil = 0
-  private silenced = 0
-  private heldLinks = 0
   /** Whether a connection is being closed on purpose: no reason for a warning. */
   private deliberate = false
   private closing = false
@@ -539,19 +531,7 @@ export class Distribution implements TransportService {
             return Effect.void
           }
           if (state !== undefined) this.revive(state)
-          if (outcome._tag === "Failed" && outcome.reason._tag === "BadCookie") {
-            const millis = this.offended(link.remoteAddress)
-            if (millis > 0) {
-              this.heldLinks++
-              return Effect.andThen(
-                Effect.sleep(millis),
-                Effect.sync(() => {
-                  this.heldLinks--
-                  link.close()
-                })
-              )
-            }
-          }
+          if (outcome._tag === "Failed" && outcome.reason._tag === "BadCookie") return this.offended(link)
           return Effect.sync(() => link.end())
         })
       )
@@ -571,18 +551,23 @@ export class Distribution implements TransportService {
       // The own attempt is given up; what waits for it waits for the peer's.
       const { fiber } = attempt
       attempt.phase = "waiting"
-      attempt.fiber = this.fork(this.expire(state, attempt))
+      attempt.fiber = this.fork(this.resumeLater(state, attempt))
       fiber?.interruptUnsafe()
     }
     return decision
   }
 
-  /** Ends an attempt that waits for the peer and waits in vain. */
-  private expire(state: PeerState, attempt: Attempt): Effect.Effect<void> {
+  /**
+   * Goes on with an attempt that was given up for the peer's, when that comes to nothing for a while: who claimed to be the
+   * peer may be somebody else.
+   */
+  private resumeLater(state: PeerState, attempt: Attempt): Effect.Effect<void> {
     return Effect.andThen(
-      Effect.sleep(Math.max(1, attempt.deadline - this.now())),
+      Effect.sleep(Math.max(1, Math.min(courtesyMillis, attempt.deadline - this.now()))),
       Effect.sync(() => {
-        if (state.attempt === attempt) this.failed(state, `no connection within ${this.settings.setupMillis} ms`)
+        if (state.attempt !== attempt || attempt.phase !== "waiting") return
+        if (this.now() < attempt.deadline) this.dial(state, attempt)
+        else this.failed(state, `no connection within ${this.settings.setupMillis} ms`)
       })
     )
   }
@@ -598,36 +583,29 @@ export class Distribution implements TransportService {
     this.tidy(state)
   }
 
+  /** A wrong cookie: who comes with many of them is held up. */
+  private offended(link: Link): Effect.Effect<void> {
+    const { holdMillis, report } = this.offenders.record(link.remoteAddress, this.now())
+    const reported = report === 0
+      ? Effect.void
+      : Effect.logWarning(`${report} handshake(s) with a wrong cookie, the last from ${link.remoteAddress}`)
+    if (holdMillis === 0) return Effect.andThen(reported, Effect.sync(() => link.end()))
+    return Effect.andThen(
+      reported,
+      Effect.andThen(
+        Effect.sleep(holdMillis),
+        Effect.sync(() => {
+          this.offenders.release()
+          link.close()
+        })
+      )
+    )
+  }
+
   private dynamicName(host: string): { readonly name: string; readonly creation: number } | undefined {
     if (!/^[^@\s]{1,200}$/.test(host)) return undefined
     const random = this.network.randomUint32() * 2 ** 20 + (this.network.randomUint32() >>> 12)
     return { name: `${random.toString(36).toUpperCase()}@${host}`, creation: (this.network.randomUint32() | 4) >>> 0 }
-  }
-
-  // --- offenders -----------------------------------------------------------------------------------------------------
-
-  /**
-   * Counts a wrong cookie: for how long its link is held before it is closed. A good peer at the same address is not
-   * held up by that.
-   */
-  private offended(address: string): number {
-    const now = this.now()
-    let offender = this.offenders.get(address)
-    if (offender === undefined || now - offender.since > failuresWindow) {
-      this.offenders.delete(address)
-      this.offenders.set(address, offender = { count: 0, since: now })
-      if (this.offenders.size > 1024) this.offenders.delete(this.offenders.keys().next().value!)
-    }
-    offender.count++
-    offender.since = now
-    this.silenced++
-    if (now >= this.silencedUntil) {
-      this.silencedUntil = now + 1000
-      this.fork(Effect.logWarning(`${this.silenced} handshake(s) with a wrong cookie, the last from ${address}`))
-      this.silenced = 0
-    }
-    if (offender.count <= failuresFree || this.heldLinks >= heldMax) return 0
-    return Math.min(4000, 1000 * (1 + Math.floor((offender.count - failuresFree) / 100)))
   }
 }
 

@@ -27,8 +27,8 @@ export type Outcome =
   | { readonly _tag: "Failed"; readonly reason: Handshake.FailureReason }
   | { readonly _tag: "Closed" }
 
-/** Bytes that may arrive behind a handshake before the connection is taken over. */
-const maxRest = 65_536
+/** Bytes that may wait: those of an unfinished handshake, and what arrives behind it before the connection is taken over. */
+const maxRest = 131_072
 
 const framed = (message: Uint8Array, lengthBytes: LengthBytes): Uint8Array =>
   concat([lengthBytes === 2 ? u16(message.length) : u32(message.length), message])

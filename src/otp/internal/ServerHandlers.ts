@@ -33,8 +33,11 @@ export interface ServerBehaviour extends Behaviour.Behaviour {
   readonly upgrade: StateUpgrade<unknown> | undefined
 }
 
+/** What {@link compile} has made. */
+const servers = new WeakSet<Behaviour.Behaviour>()
+
 /** Whether a process runs a server, and not another kind of behaviour. */
-export const isServer = (behaviour: Behaviour.Behaviour): behaviour is ServerBehaviour => "table" in behaviour
+export const isServer = (behaviour: Behaviour.Behaviour): behaviour is ServerBehaviour => servers.has(behaviour)
 
 /** Stands for the arguments of a server that starts from a snapshot: its state comes from there, and `init` does not run. */
 export class Restore {
@@ -91,7 +94,7 @@ export const compile = (
     return undefined
   }
 
-  return {
+  const behaviour: ServerBehaviour = {
     name: protocol.name,
     protocol,
     synchronous: Behaviour.synchronousAll(protocol),
@@ -115,10 +118,13 @@ export const compile = (
       }
       instance.handlers = fixed
       // Eagerly: most servers have their first state at hand, and then a start costs no further step.
-      return Effect.mapEager(init(args), (state) =>
-        state instanceof Behaviour.Started || state instanceof Behaviour.Ignore
-          ? state
-          : new Behaviour.Started(state, undefined))
+      return Effect.mapEager(
+        init(args),
+        (state) =>
+          state instanceof Behaviour.Started || state instanceof Behaviour.Ignore
+            ? state
+            : new Behaviour.Started(state, undefined)
+      )
     },
     handle: (instance, envelope) => {
       const table = instance.handlers as HandlerTable
@@ -152,6 +158,8 @@ export const compile = (
     terminate: (instance, reason) => onTerminate?.(reason, instance.state),
     format: (state) => (onFormat === undefined ? state : onFormat(state))
   }
+  servers.add(behaviour)
+  return behaviour
 }
 
 const started = new Behaviour.Started(undefined, undefined)

@@ -179,7 +179,7 @@ export class InboundSignals implements Inbound {
     if (process !== undefined) this.table.dropLink(process, from)
   }
 
-  exit(from: Pid, to: Pid, reason: ExitReason.ExitReason, kind: "link" | "signal"): void {
+  exit(from: Pid, to: Address, reason: ExitReason.ExitReason, kind: "link" | "signal"): void {
     const process = this.node.resolve(to)
     if (process === undefined) return
     if (kind === "link" && !this.table.dropLink(process, from)) return

@@ -103,7 +103,7 @@ class Extra {
   mailbox: MailboxOptions | undefined = undefined
   dropped = 0
   /** The time until which dropped messages are counted only. */
-  quietUntil = -Infinity
+  quietUntil: number = -Infinity
   kill: KillGrace | undefined = undefined
 }
 
@@ -435,7 +435,10 @@ export const finalize = (process: LocalProcess, exit: Exit.Exit<unknown, unknown
     return Effect.void
   }
   return Effect.flatMap(Effect.exit(close), (closed) => {
-    whenOver(process, Exit.isFailure(closed) && ExitReason.isOrderly(reason) ? ExitReason.fromCause(closed.cause) : reason)
+    whenOver(
+      process,
+      Exit.isFailure(closed) && ExitReason.isOrderly(reason) ? ExitReason.fromCause(closed.cause) : reason
+    )
     return Effect.void
   })
 }

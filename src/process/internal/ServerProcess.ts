@@ -621,6 +621,8 @@ export class ServerProcess extends LocalProcess {
 
   /** @internal `init` is done. */
   started(result: unknown): Effect.Effect<unknown, unknown> {
+    // An exit signal came while `init` ran, and its interruption has not had its turn yet.
+    if (this.status !== STARTING) return Effect.interrupt
     if (result instanceof Ignore) {
       this.exitReason = ExitReason.normal
       this.startEnded({ _tag: "Ignored" })

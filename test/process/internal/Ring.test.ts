@@ -75,5 +75,5 @@ describe("Ring", () => {
       assert.deepStrictEqual(contents(ring), list)
     }
     return true
-  }, { arbitrary: { runs: 500 } })
+  }, { arbitrary: { runs: 500, size: 60 } })
 })
