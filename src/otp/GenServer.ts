@@ -27,7 +27,7 @@ import type { MailboxOptions } from "../process/Mailbox.ts"
 import type * as Message from "../process/Message.ts"
 import type { Node } from "../process/Node.ts"
 import type { CurrentProcess } from "../process/Process.ts"
-import type { ProcessRef, Ref } from "../process/ProcessRef.ts"
+import { type ClientRef, named, type ProcessRef, type Ref } from "../process/ProcessRef.ts"
 import type * as Protocol from "../process/Protocol.ts"
 import type { Next, Transition } from "../process/Transition.ts"
 import { type Callbacks, compile, isServer, Restore } from "./internal/ServerHandlers.ts"
@@ -309,7 +309,8 @@ export const startDetached = <Args, M extends Message.Any, E, R>(
   ) as Effect.Effect<ProcessRef<M>, E | StartError, R | Node> // as above
 
 /**
- * The class of a service whose value is the ref of a server.
+ * The class of a service whose value is the client of a server: of one process ({@link layer}), or of whoever has a name
+ * ({@link layerNamed}), as supervised servers have.
  *
  * @example
  * ```ts
@@ -334,7 +335,20 @@ export const Service = <Self>() =>
 <const Id extends string, Name extends string, M extends Message.Any>(
   id: Id,
   _protocol: Protocol.Protocol<Name, M>
-): Context.ServiceClass<Self, Id, ProcessRef<M>> => Context.Service<Self, ProcessRef<M>>()(id)
+): Context.ServiceClass<Self, Id, ClientRef<M>> => Context.Service<Self, ClientRef<M>>()(id)
+
+/**
+ * A layer with the client of whoever has a name when a message is sent: for a server that a supervisor starts and restarts.
+ * It starts nothing.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerNamed = <Self, Name extends string, M extends Message.Any>(
+  service: Context.Key<Self, ClientRef<M>>,
+  protocol: Protocol.Protocol<Name, M>,
+  name: string
+): Layer.Layer<Self, never, Node> => Layer.effect(service, named(protocol, name))
 
 /**
  * A server as a layer: it starts when the layer is built, and is shut down when its scope closes.
@@ -343,7 +357,7 @@ export const Service = <Self>() =>
  * @since 0.1.0
  */
 export const layer = <Self, M extends Message.Any, Args, E, R>(
-  service: Context.Key<Self, ProcessRef<M>>,
+  service: Context.Key<Self, ClientRef<M>>,
   server: GenServer<Args, M, E, R>,
   ...rest: StartArguments<Args>
 ): Layer.Layer<Self, E | StartError, R | Node> =>

@@ -32,7 +32,7 @@ import type { ExitReason } from "../process/ExitReason.ts"
 import type { MailboxOptions } from "../process/Mailbox.ts"
 import type * as Message from "../process/Message.ts"
 import { Node } from "../process/Node.ts"
-import type { NamedRef, ProcessRef } from "../process/ProcessRef.ts"
+import type { ClientRef, NamedRef, ProcessRef } from "../process/ProcessRef.ts"
 import type * as Protocol from "../process/Protocol.ts"
 import type { Pid } from "../term/Pid.ts"
 import type * as GenServer from "./GenServer.ts"
@@ -336,7 +336,7 @@ export const asChild = <const Id extends string, Args, M extends Message.Any, E,
  * @since 0.1.0
  */
 export const layer = <Self, M extends Message.Any, Args, E, R>(
-  service: Context.Key<Self, ProcessRef<M>>,
+  service: Context.Key<Self, ClientRef<M>>,
   pool: Pool<Args, M, E, R>,
   ...rest: StartArguments<Args, StartOptions>
 ): Layer.Layer<Self, SupervisorStartError<E> | StartError, R | Node> =>

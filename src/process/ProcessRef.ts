@@ -91,6 +91,22 @@ export type ProcessRef<M extends Message.Any> = Client<M> & Ref<M> & PidPart
 export type NamedRef<M extends Message.Any> = Client<M> & Ref<M> & NamePart
 
 /**
+ * The typed client of a server, however it is addressed: what functions take and services hold that only talk to it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type ClientRef<M extends Message.Any> = Client<M> & Ref<M>
+
+/**
+ * The client of a protocol, by the type of the protocol: `ProcessRef.Of<typeof Counter>`.
+ *
+ * @category type-level
+ * @since 0.1.0
+ */
+export type Of<P extends { readonly messages: ReadonlyArray<Message.Any> }> = ClientRef<Protocol.Messages<P>>
+
+/**
  * A client whose casts fail with a typed error when the mailbox is full and its policy is `fail`.
  *
  * @category models

@@ -123,7 +123,9 @@ export class SeededScheduler implements Scheduler.Scheduler {
 
   shouldYield(fiber: Fiber.Fiber<unknown, unknown>): boolean {
     if (fiber.currentOpCount >= fiber.cache.maxOpsBeforeYield) return true
-    return this.yieldRate > 0 && this.draw() < this.yieldRate
+    // Not before the first operation of a turn, where no other scheduler yields either: Effect takes a fiber that has not
+    // started and yields in its interruption for one that is to be started, and the interruption is lost.
+    return this.yieldRate > 0 && fiber.currentOpCount > 1 && this.draw() < this.yieldRate
   }
 
   makeDispatcher(): Scheduler.SchedulerDispatcher {

@@ -186,6 +186,24 @@ describe("nodes among themselves", () => {
       })))
     }), 20_000)
 
+  it.live("a large reply arrives before the end of the process that gave it", () =>
+    Effect.gen(function*() {
+      class Last extends Protocol.make("Last", Message.Call("Last", { success: Schema.Uint8Array })) {}
+      const LastServer = GenServer.make(Last, {
+        init: () => Effect.succeed(0),
+        handlers: { Last: (_, state) => GenServer.replyAndStop(new Uint8Array(1_000_000), ExitReason.normal, state) }
+      })
+      const port = yield* freePort
+      const a = yield* member("a@127.0.0.1", port)
+      const b = yield* member("b@127.0.0.1", port)
+      const last = yield* a.run(Node.remote(Last, { name: "last", node: b.name }))
+      for (let i = 0; i < 10; i++) {
+        yield* b.run(GenServer.startDetached(LastServer, undefined, { name: "last" }))
+        assert.strictEqual((yield* last.Last()).length, 1_000_000)
+        while (Option.isSome(yield* b.run(Process.whereis("last")))) yield* Effect.sleep(1)
+      }
+    }), 20_000)
+
   it.live(
     "the end of a remote process reaches links and monitors once, and kills who does not trap",
     () =>

@@ -12,8 +12,10 @@ import {
   Node,
   Process,
   Protocol,
+  Supervisor,
   Transition
 } from "effect-otp"
+import { TestNode } from "effect-otp/testing"
 import { TestClock } from "effect/testing"
 import { onNode } from "./OnNode.ts"
 
@@ -296,6 +298,25 @@ describe("a server as a layer", () => {
       assert.instanceOf(typed, Overflow)
       assert.instanceOf(taken, CallError.StartError)
       assert.strictEqual(taken.reason._tag, "NameTaken")
+    }))
+
+  onNode("of a name survives the restart of the server, which a supervisor starts", () =>
+    Effect.gen(function*() {
+      const tree = Supervisor.make({
+        children: [Supervisor.child("counter", CounterServer, { from: 1 }, { name: "my-counter" })]
+      })
+      yield* Supervisor.start(tree)
+      const program = Effect.gen(function*() {
+        const counter = yield* MyCounter
+        const before = yield* counter.Add({ n: 1 })
+        yield* Process.kill({ name: "my-counter" })
+        yield* TestNode.settle
+        return [before, yield* counter.Get()]
+      })
+      assert.deepStrictEqual(
+        yield* Effect.provide(program, GenServer.layerNamed(MyCounter, Counter, "my-counter")),
+        [2, 1]
+      )
     }))
 
   onNode("gets the services that its handlers need from the layer's surroundings", () =>

@@ -140,6 +140,7 @@ describe("a node", () => {
       yield* probe.as(b.on(Process.exit(pid, ExitReason.error("x"))))
       yield* TestNode.settle
       assert.isFalse(yield* b.on(Process.isAlive(pid)))
+      yield* a.on(probe.end())
       yield* b.close
       yield* a.close
     }).pipe(Effect.provide(TestNode.services(1))))

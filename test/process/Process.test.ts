@@ -5,6 +5,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Fiber, Option, Queue, Schema } from "effect"
 import { CallError, GenServer, Message, Node, Process, ProcessRef, Protocol, Signal } from "effect-otp"
 import { Probe, TestNode } from "effect-otp/testing"
+import { TestClock } from "effect/testing"
 import { everySeed } from "../testing/EverySeed.ts"
 import { Counter, counterServer, seen } from "./CounterServer.ts"
 
@@ -313,6 +314,7 @@ describe("a hog", () => {
       const log = seen()
       const server = yield* GenServer.start(counterServer(log), 0)
       for (let n = 0; n < 20; n++) assert.strictEqual(yield* server.Add({ n: 1 }), n + 1)
+      yield* TestClock.adjust(1)
       assert.isAbove(spins, 0)
     }))
 

@@ -191,7 +191,7 @@ class Application {
     return Effect.gen({ self: this }, function*() {
       const { prepStop, stop } = this.definition
       this.stage = "stopping"
-      if (this.started && prepStop !== undefined) yield* this.guard("prepStop", () => prepStop(this.state))
+      if (this.mayCall && prepStop !== undefined) yield* this.guard("prepStop", () => prepStop(this.state))
       if (this.top !== undefined) {
         this.askTreeToEnd()
         const ended = yield* Behaviour.awaitEnd(this.top)
@@ -203,8 +203,13 @@ class Application {
           )
         }
       }
-      if (this.started && stop !== undefined) yield* this.guard("stop", () => stop(this.state, reason))
+      if (this.mayCall && stop !== undefined) yield* this.guard("stop", () => stop(this.state, reason))
     })
+  }
+
+  /** Callbacks of the end run when `start` was done, and no more when the process was killed. */
+  private get mayCall(): boolean {
+    return this.started && this.instance.alive
   }
 
   private askTreeToEnd(): void {
