@@ -52,7 +52,8 @@ export interface TransportService {
   exit(from: Pid, to: Pid, reason: ExitReason, kind: "link" | "signal"): void
   monitor(from: Pid, to: Address, ref: Reference): void
   demonitor(from: Pid, to: Address, ref: Reference): void
-  down(to: Pid, of: Address, ref: Reference, reason: ExitReason): void
+  /** A process that another node monitors, as `of`, has ended. `from` is its pid: what it sent before arrives before. */
+  down(to: Pid, of: Address, ref: Reference, reason: ExitReason, from?: Pid): void
   /** Names of the connected visible nodes. */
   nodes(): ReadonlyArray<string>
 }
@@ -157,7 +158,8 @@ export interface Inbound {
   exit(from: Pid, to: Address, reason: ExitReason, kind: "link" | "signal"): void
   monitor(from: Pid, to: Address, ref: Reference): void
   demonitor(from: Pid, ref: Reference): void
-  down(ref: Reference, reason: ExitReason): void
+  /** A monitor has fired; `node` is where that comes from, and only monitors on its processes can be meant. */
+  down(ref: Reference, reason: ExitReason, node?: string): void
   /** The connection to a node was lost: every link, monitor and call to it ends with `noconnection`, once. */
   nodeDown(node: string): void
 }
@@ -176,5 +178,6 @@ export interface InboundRequest {
   decode(
     messages: ReadonlyArray<Message.Any>
   ): { readonly message: Message.Any; readonly payload: unknown } | undefined
-  reply(message: Message.Any | undefined, exit: Exit.Exit<unknown, unknown>): void
+  /** `from` is the process that was called: its answer keeps its place among what else it sends. */
+  reply(message: Message.Any | undefined, exit: Exit.Exit<unknown, unknown>, from?: Pid): void
 }

@@ -422,7 +422,7 @@ describe("a send to oneself", () => {
       )
       yield* ref.Go()
       yield* TestNode.settle
-      assert.deepStrictEqual(got, [1, 2, 3, 4, 5, 6])
+      assert.deepStrictEqual([...got.slice(0, 3), ...got.slice(3).toSorted()], [1, 2, 3, 4, 5, 6])
     }))
 })
 

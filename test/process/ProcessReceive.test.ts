@@ -76,9 +76,9 @@ describe("Process.receive", () => {
       yield* TestNode.settle
       assert.deepStrictEqual([woken, looked], [0, 200])
       yield* Process.send(pid, 1000)
-      assert.deepStrictEqual([woken, looked], [1, 201])
+      assert.isAtLeast(woken, 1)
       yield* TestNode.settle
-      assert.deepStrictEqual(results, [1000])
+      assert.deepStrictEqual([looked, results], [201, [1000]])
     }))
 
   everySeed("gives none when the time is up, and not before", () =>

@@ -81,7 +81,6 @@ class WireRequest implements InboundRequest {
   private readonly connection: Connection
   private readonly kind: Message.Kind
   private readonly tag: ReplyTag | undefined
-  private readonly receiver: Pid | undefined
   private readonly start: number
   private readonly whole: number
 
@@ -90,7 +89,6 @@ class WireRequest implements InboundRequest {
     kind: Message.Kind,
     caller: Pid,
     tag: ReplyTag | undefined,
-    receiver: Pid | undefined,
     start: number,
     whole: number
   ) {
@@ -98,7 +96,6 @@ class WireRequest implements InboundRequest {
     this.kind = kind
     this.caller = caller
     this.tag = tag
-    this.receiver = receiver
     this.start = start
     this.whole = whole
   }
@@ -115,8 +112,8 @@ class WireRequest implements InboundRequest {
     return set === undefined ? undefined : this.connection.messageAt(this.start, set)
   }
 
-  reply(message: Message.Any | undefined, exit: Exit.Exit<unknown, unknown>): void {
-    if (this.tag !== undefined) this.connection.reply(this.receiver, this.caller, this.tag, message, exit)
+  reply(message: Message.Any | undefined, exit: Exit.Exit<unknown, unknown>, from?: Pid): void {
+    if (this.tag !== undefined) this.connection.reply(from, this.caller, this.tag, message, exit)
   }
 }
 
@@ -330,9 +327,14 @@ export class Connection {
         this.mustBePeers(control.from)
         return inbound.monitor(control.from, addressOf(control.to, this.options.self.name), control.ref)
       case "Demonitor":
+        this.mustBePeers(control.from)
         return inbound.demonitor(control.from, control.ref)
       case "Down":
-        return inbound.down(control.ref, ExitReasonTerm.fromTerm(control.reason ?? this.decoder.readUnsafe()))
+        return inbound.down(
+          control.ref,
+          ExitReasonTerm.fromTerm(control.reason ?? this.decoder.readUnsafe()),
+          this.peer.name
+        )
       case "Link":
         this.mustBePeers(control.from)
         // While an unlink of this end is not acknowledged, the link of the other is one that it ends.
@@ -395,7 +397,7 @@ export class Connection {
       const tag = reader.peek()
       if (arity === 3 && isAtomTag(tag)) {
         if (reader.atom().name === callName) {
-          const request = this.callAt(to, whole)
+          const request = this.callAt(whole)
           if (request !== undefined) {
             inbound.call(address, request)
             return
@@ -406,7 +408,7 @@ export class Connection {
           if (reader.atom().name === castName) {
             inbound.cast(
               address,
-              new WireRequest(this, "Cast", from ?? this.options.self.pid, undefined, undefined, reader.pos, whole)
+              new WireRequest(this, "Cast", from ?? this.options.self.pid, undefined, reader.pos, whole)
             )
             return
           }
@@ -424,12 +426,12 @@ export class Connection {
     }
     inbound.info(
       address,
-      new WireRequest(this, "Info", from ?? this.options.self.pid, undefined, undefined, whole, whole)
+      new WireRequest(this, "Info", from ?? this.options.self.pid, undefined, whole, whole)
     )
   }
 
   /** `{'$gen_call', {Pid, Tag}, Request}` behind its first element; undefined when it is something else. */
-  private callAt(to: Pid | Reference | string, whole: number): WireRequest | undefined {
+  private callAt(whole: number): WireRequest | undefined {
     const reader = this.decoder.cursor
     if (reader.peek() !== 104 || reader.source[reader.pos + 1] !== 2) return undefined
     reader.pos += 2
@@ -437,7 +439,7 @@ export class Connection {
     if (pidTag !== 88 && pidTag !== 103) return undefined
     const caller = reader.pid()
     const tag = this.tagAt()
-    return new WireRequest(this, "Call", caller, tag, isPid(to) ? to : undefined, reader.pos, whole)
+    return new WireRequest(this, "Call", caller, tag, reader.pos, whole)
   }
 
   private tagAt(): ReplyTag {

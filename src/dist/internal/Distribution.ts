@@ -252,13 +252,13 @@ export class Distribution implements TransportService {
     )
   }
 
-  down(to: Pid, of: Address, ref: Reference, reason: ExitReason.ExitReason): void {
+  down(to: Pid, of: Address, ref: Reference, reason: ExitReason.ExitReason, process?: Pid): void {
     if (isReference(of)) return
     const from = isPid(of) ? of : of.name
     this.follow(to.node, (connection) =>
       connection.control(
         { _tag: "Down", from, to, ref, reason: ExitReasonTerm.toTerm(reason) },
-        isPid(of) ? of : this.node.runtime.pid
+        process ?? (isPid(of) ? of : this.node.runtime.pid)
       ))
   }
 

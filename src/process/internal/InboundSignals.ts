@@ -46,7 +46,7 @@ class InboundCall extends CallEnvelope {
     if (this.done) return false
     this.done = true
     if (this.deferred) this.process.undefer(this)
-    this.request.reply(this.message === untyped ? undefined : this.message, exit)
+    this.request.reply(this.message === untyped ? undefined : this.message, exit, this.process.pid)
     return true
   }
 
@@ -202,23 +202,29 @@ export class InboundSignals implements Inbound {
     watcher?.process.extra?.remoteWatchers?.delete(watcher)
   }
 
-  down(ref: Reference, reason: ExitReason.ExitReason): void {
+  down(ref: Reference, reason: ExitReason.ExitReason, node?: string): void {
     const key = this.node.keyOfReference(ref)
     if (key === undefined) return
-    for (const peer of this.table.peers.values()) {
-      const call = peer.calls.get(key)
-      if (call !== undefined) {
-        peer.calls.delete(key)
-        call.failWith(reasonOfDown(peer.name, reason))
-        return
-      }
-      const entry = peer.monitors.get(key)
-      if (entry !== undefined) {
-        peer.monitors.delete(key)
-        entry.process.down(entry.monitor, reason)
-        return
-      }
+    if (node !== undefined) {
+      const peer = this.table.peers.get(node)
+      if (peer !== undefined) this.downOf(peer, key, reason)
+      return
     }
+    for (const peer of this.table.peers.values()) if (this.downOf(peer, key, reason)) return
+  }
+
+  private downOf(peer: Peer, key: number, reason: ExitReason.ExitReason): boolean {
+    const call = peer.calls.get(key)
+    if (call !== undefined) {
+      peer.calls.delete(key)
+      call.failWith(reasonOfDown(peer.name, reason))
+      return true
+    }
+    const entry = peer.monitors.get(key)
+    if (entry === undefined) return false
+    peer.monitors.delete(key)
+    entry.process.down(entry.monitor, reason)
+    return true
   }
 
   nodeDown(nodeName: string): void {

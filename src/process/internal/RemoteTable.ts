@@ -170,7 +170,7 @@ export class RemoteTable {
     if (extra.remoteWatchers !== undefined) {
       for (const watcher of extra.remoteWatchers) {
         this.peers.get(watcher.by.node)?.watchers.take(watcher.ref)
-        this.transport?.down(watcher.by, watcher.address, watcher.ref, reason)
+        this.transport?.down(watcher.by, watcher.address, watcher.ref, reason, process.pid)
       }
     }
   }
