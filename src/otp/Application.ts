@@ -33,7 +33,13 @@ import type { ExitReason } from "../process/ExitReason.ts"
 import type { Node } from "../process/Node.ts"
 import * as Process from "../process/Process.ts"
 import type { Pid } from "../term/Pid.ts"
-import { controllerOf, defaultStopMillis, type Entry, nameKey } from "./internal/ApplicationController.ts"
+import {
+  type ApplicationController,
+  controllerOf,
+  defaultStopMillis,
+  type Entry,
+  nameKey
+} from "./internal/ApplicationController.ts"
 import type { Definition } from "./internal/ApplicationProcess.ts"
 import type { StartType } from "./internal/ApplicationRules.ts"
 import { layerBehaviour } from "./internal/LayerChild.ts"
@@ -527,21 +533,27 @@ export interface Info {
   readonly env: ReadonlyMap<string, unknown>
 }
 
-const infoOf = ({ definition, env, run }: Entry): Effect.Effect<Info> =>
-  Effect.map(Clock.currentTimeMillis, (now) => ({
-    name: definition.name,
-    description: definition.description,
-    version: definition.version,
-    status: run?.status ?? "loaded",
-    startType: Option.fromUndefinedOr(run?.type ?? definition.startType),
-    applications: definition.applications.map(nameOf),
-    pid: Option.fromUndefinedOr(run?.process?.pid),
-    tree: Option.fromUndefinedOr(run?.top?.pid),
-    uptime: run === undefined || run.status === "starting"
-      ? Option.none()
-      : Option.some(Duration.millis(now - run.startedAt)),
-    env: new Map(env)
-  }))
+const infoOf = ({ definition, env, run }: Entry, now: number): Info => ({
+  name: definition.name,
+  description: definition.description,
+  version: definition.version,
+  status: run?.status ?? "loaded",
+  startType: Option.fromUndefinedOr(run?.type ?? definition.startType),
+  applications: definition.applications.map(nameOf),
+  pid: Option.fromUndefinedOr(run?.process?.pid),
+  tree: Option.fromUndefinedOr(run?.top?.pid),
+  uptime: run === undefined || run.status === "starting"
+    ? Option.none()
+    : Option.some(Duration.millis(now - run.startedAt)),
+  env: new Map(env)
+})
+
+/** What is known of some applications, all at the same moment. */
+const infosOf = (
+  entries: (controller: ApplicationController) => ReadonlyArray<Entry>
+): Effect.Effect<ReadonlyArray<Info>, never, Node> =>
+  Effect.flatMap(controllerOf, (controller) =>
+    Effect.map(Clock.currentTimeMillis, (now) => entries(controller).map((entry) => infoOf(entry, now))))
 
 /**
  * What is known of an application; none when it is not loaded.
@@ -550,10 +562,13 @@ const infoOf = ({ definition, env, run }: Entry): Effect.Effect<Info> =>
  * @since 0.1.0
  */
 export const info = (target: Target): Effect.Effect<Option.Option<Info>, never, Node> =>
-  Effect.flatMap(controllerOf, ({ entries }) => {
-    const entry = entries.get(nameOf(target))
-    return entry === undefined ? Effect.succeed(Option.none()) : Effect.map(infoOf(entry), Option.some)
-  })
+  Effect.map(
+    infosOf(({ entries }) => {
+      const entry = entries.get(nameOf(target))
+      return entry === undefined ? [] : [entry]
+    }),
+    ([info]) => Option.fromUndefinedOr(info)
+  )
 
 /**
  * All applications that are loaded, running or not, in the order in which they were loaded.
@@ -561,9 +576,8 @@ export const info = (target: Target): Effect.Effect<Option.Option<Info>, never, 
  * @category inspection
  * @since 0.1.0
  */
-export const loadedApplications: Effect.Effect<ReadonlyArray<Info>, never, Node> = Effect.flatMap(
-  controllerOf,
-  ({ entries }) => Effect.forEach([...entries.values()], infoOf)
+export const loadedApplications: Effect.Effect<ReadonlyArray<Info>, never, Node> = infosOf(
+  ({ entries }) => [...entries.values()]
 )
 
 /**
@@ -572,9 +586,8 @@ export const loadedApplications: Effect.Effect<ReadonlyArray<Info>, never, Node>
  * @category inspection
  * @since 0.1.0
  */
-export const whichApplications: Effect.Effect<ReadonlyArray<Info>, never, Node> = Effect.flatMap(
-  controllerOf,
-  ({ running }) => Effect.forEach([...running].reverse(), infoOf)
+export const whichApplications: Effect.Effect<ReadonlyArray<Info>, never, Node> = infosOf(
+  ({ running }) => [...running].reverse()
 )
 
 /**

@@ -7,7 +7,7 @@
  *
  * @since 0.1.0
  */
-import * as Equal from "effect/Equal"
+import type * as Equal from "effect/Equal"
 import * as Hash from "effect/Hash"
 
 const TypeId = "~effect-otp/Pid"
@@ -30,7 +30,7 @@ const TypeId = "~effect-otp/Pid"
  * @since 0.1.0
  */
 export class Pid implements Equal.Equal {
-  readonly [TypeId]: typeof TypeId = TypeId
+  declare readonly "~effect-otp/Pid": "~effect-otp/Pid"
   readonly node: string
   readonly id: number
   readonly serial: number
@@ -43,13 +43,24 @@ export class Pid implements Equal.Equal {
     this.creation = creation
   }
 
+  static {
+    // On the prototype: a node has many of these values.
+    Object.defineProperty(this.prototype, TypeId, { value: TypeId })
+    // What the console of Node.js prints.
+    Object.defineProperty(this.prototype, Symbol.for("nodejs.util.inspect.custom"), {
+      value(this: Pid): string {
+        return `Pid(${this.toString()})`
+      }
+    })
+  }
+
   /** Structural equality of all four parts. */
-  [Equal.symbol](that: unknown): boolean {
+  "~effect/Equal"(that: unknown): boolean {
     return this === that || (isPid(that) && equals(this, that))
   }
 
   /** A hash consistent with {@link equals}. */
-  [Hash.symbol](): number {
+  "~effect/Hash"(): number {
     return Hash.number((this.id * 31 + this.serial) ^ this.creation) ^ Hash.string(this.node)
   }
 
@@ -61,11 +72,6 @@ export class Pid implements Equal.Equal {
   /** The parts, for structured logs. */
   toJSON(): unknown {
     return { _id: "Pid", node: this.node, id: this.id, serial: this.serial, creation: this.creation }
-  }
-
-  /** What the console of Node.js prints. */
-  [Symbol.for("nodejs.util.inspect.custom")](): string {
-    return `Pid(${this.toString()})`
   }
 }
 

@@ -6,7 +6,7 @@
  *
  * @since 0.1.0
  */
-import * as Equal from "effect/Equal"
+import type * as Equal from "effect/Equal"
 import * as Hash from "effect/Hash"
 
 const TypeId = "~effect-otp/Reference"
@@ -18,7 +18,7 @@ const TypeId = "~effect-otp/Reference"
  * @since 0.1.0
  */
 export class Reference implements Equal.Equal {
-  readonly [TypeId]: typeof TypeId = TypeId
+  declare readonly "~effect-otp/Reference": "~effect-otp/Reference"
   readonly node: string
   readonly creation: number
   readonly ids: ReadonlyArray<number>
@@ -29,13 +29,24 @@ export class Reference implements Equal.Equal {
     this.ids = ids
   }
 
+  static {
+    // On the prototype: a node has many of these values.
+    Object.defineProperty(this.prototype, TypeId, { value: TypeId })
+    // What the console of Node.js prints.
+    Object.defineProperty(this.prototype, Symbol.for("nodejs.util.inspect.custom"), {
+      value(this: Reference): string {
+        return this.toString()
+      }
+    })
+  }
+
   /** Structural equality of node, creation and every word. */
-  [Equal.symbol](that: unknown): boolean {
+  "~effect/Equal"(that: unknown): boolean {
     return this === that || (isReference(that) && equals(this, that))
   }
 
   /** A hash consistent with {@link equals}. */
-  [Hash.symbol](): number {
+  "~effect/Hash"(): number {
     let hash = this.creation
     for (const word of this.ids) hash = (hash * 31 + word) | 0
     return Hash.number(hash) ^ Hash.string(this.node)
@@ -49,11 +60,6 @@ export class Reference implements Equal.Equal {
   /** The parts, for structured logs. */
   toJSON(): unknown {
     return { _id: "Reference", node: this.node, creation: this.creation, ids: this.ids }
-  }
-
-  /** What the console of Node.js prints. */
-  [Symbol.for("nodejs.util.inspect.custom")](): string {
-    return this.toString()
   }
 }
 

@@ -145,7 +145,7 @@ export class SeededScheduler implements Scheduler.Scheduler {
    * Calls a function once: with true when no task is left, later than whatever is ready now and whatever that makes ready;
    * with false when so many tasks have run and there are still more.
    */
-  onIdle(listener: (idle: boolean) => void, tasks = Infinity): () => void {
+  onIdle(listener: (idle: boolean) => void, tasks: number = Infinity): () => void {
     const waiter: IdleWaiter = { listener, limit: this.ran + tasks }
     this.idle.push(waiter)
     this.arm()

@@ -3,7 +3,8 @@
  */
 import { assert, describe } from "@effect/vitest"
 import { Effect, Fiber, Option } from "effect"
-import { CallError, ExitReason, GenServer, Node, OtpError, Process, Supervisor } from "effect-otp"
+import type { Node} from "effect-otp";
+import { CallError, ExitReason, GenServer, OtpError, Process, Supervisor } from "effect-otp"
 import { TestClock } from "effect/testing"
 import * as TestNode from "../../src/testing/TestNode.ts"
 import { Broken, child, end, Log, onNode, pidOf, Probe, seeded, shown } from "./SupervisorFixtures.ts"

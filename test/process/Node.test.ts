@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Layer, Scope } from "effect"
-import { CallError, ExitReason, GenServer, Node, Process } from "effect-otp"
+import type { CallError} from "effect-otp";
+import { ExitReason, GenServer, Node, Process } from "effect-otp"
 import { Journal, Probe, TestNode } from "effect-otp/testing"
 import { TestClock } from "effect/testing"
 import { everySeed } from "../testing/EverySeed.ts"

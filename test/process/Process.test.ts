@@ -3,7 +3,8 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Fiber, Option, Queue, Schema } from "effect"
-import { CallError, GenServer, Message, Node, Process, ProcessRef, Protocol, Signal } from "effect-otp"
+import type { CallError} from "effect-otp";
+import { GenServer, Message, Node, Process, ProcessRef, Protocol, Signal } from "effect-otp"
 import { Probe, TestNode } from "effect-otp/testing"
 import { TestClock } from "effect/testing"
 import { everySeed } from "../testing/EverySeed.ts"

@@ -5,7 +5,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Fiber, Queue, Result, Schema } from "effect"
 import { CallError, ExitReason, GenServer, Message, Node, Process, ProcessRef, Protocol, Signal } from "effect-otp"
-import { MemoryCluster, Probe, TestNode, TestProcess } from "effect-otp/testing"
+import type { MemoryCluster} from "effect-otp/testing";
+import { Probe, TestNode, TestProcess } from "effect-otp/testing"
 import { TestClock } from "effect/testing"
 import { everySeedOn } from "../testing/EverySeed.ts"
 import { Counter, counterServer, seen, TooMuch } from "./CounterServer.ts"

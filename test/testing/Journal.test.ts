@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Schema, Scope } from "effect"
 import { ExitReason, GenServer, Message, Process, Protocol } from "effect-otp"
-import { Journal, TestingError, TestNode } from "effect-otp/testing"
+import type { TestingError} from "effect-otp/testing";
+import { Journal, TestNode } from "effect-otp/testing"
 import { TestClock } from "effect/testing"
 import { everySeed } from "./EverySeed.ts"
 

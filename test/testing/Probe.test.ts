@@ -1,7 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect, Fiber, Schema } from "effect"
-import { ExitReason, Message, Node, Process, Protocol, Signal } from "effect-otp"
-import { Probe, TestingError, TestNode } from "effect-otp/testing"
+import type { Signal } from "effect-otp";
+import { ExitReason, Message, Node, Process, Protocol } from "effect-otp"
+import type { TestingError} from "effect-otp/testing";
+import { Probe, TestNode } from "effect-otp/testing"
 import { TestClock } from "effect/testing"
 import { everySeed } from "./EverySeed.ts"
 

@@ -27,7 +27,7 @@ interface Hints {
   readonly permutes?: boolean
 }
 
-/** How many runnables one burst of microtasks may run before the event loop gets a turn. */
+/** How many runnables, and messages that they handle, one burst of microtasks may have before the event loop gets a turn. */
 const burst = 1024
 
 /** How deep effects may resume one another directly before the queue takes over. */
@@ -45,6 +45,8 @@ export class RunQueue {
   private items: Array<Runnable> = []
   private head = 0
   private armed = false
+  /** How much more work the burst may do. */
+  private room = 0
 
   constructor(scheduler: Scheduler.Scheduler) {
     const isDefault = scheduler instanceof Scheduler.MixedScheduler && scheduler.executionMode === "async"
@@ -59,6 +61,11 @@ export class RunQueue {
   /** Whether a direct resumption is allowed at the present depth. */
   get shallow(): boolean {
     return this.depth < this.maxDepth
+  }
+
+  /** Says that an item was more work than one: a process that handled many messages, each of which may be costly. */
+  spend(work: number): void {
+    this.room -= work
   }
 
   /** Whether work is done in bursts, at whose end {@link afterBurst} is called. */
@@ -101,7 +108,7 @@ export class RunQueue {
   private burst(): void {
     const items = this.items
     // Work that a burst adds belongs to it as long as it has room: a chain of wake-ups stays in one turn.
-    for (let budget = burst; budget > 0 && this.head < items.length; budget--) {
+    for (this.room = burst; this.room > 0 && this.head < items.length; this.room--) {
       const item = items[this.head++]!
       this.depth = 1
       item.run()

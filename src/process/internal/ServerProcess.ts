@@ -456,6 +456,7 @@ export class ServerProcess extends LocalProcess {
       if (this.status === EXITING) return LOOP
     }
     this.requeue = true
+    this.node.runQueue.spend(budget)
     return LOOP
   }
 

@@ -4,7 +4,8 @@
 import { assert, describe } from "@effect/vitest"
 import { Effect, Schema } from "effect"
 import { ExitReason, Process } from "effect-otp"
-import { MemoryCluster, Probe, TestNode } from "effect-otp/testing"
+import type { MemoryCluster} from "effect-otp/testing";
+import { Probe, TestNode } from "effect-otp/testing"
 import { everySeedOn } from "../../testing/EverySeed.ts"
 
 const [A, B, C] = ["a@test", "b@test", "c@test"]
