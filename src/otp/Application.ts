@@ -17,8 +17,8 @@
  *
  * @since 0.1.0
  */
-import * as Clock from "effect/Clock"
 import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -44,7 +44,12 @@ import type { Definition } from "./internal/ApplicationProcess.ts"
 import type { StartType } from "./internal/ApplicationRules.ts"
 import { layerBehaviour } from "./internal/LayerChild.ts"
 import type { StartFunction } from "./internal/SupervisorShell.ts"
-import { ApplicationError, type ApplicationStartError, type NodeStopped, type SupervisorStartError } from "./OtpError.ts"
+import {
+  ApplicationError,
+  type ApplicationStartError,
+  type NodeStopped,
+  type SupervisorStartError
+} from "./OtpError.ts"
 import type * as Supervisor from "./Supervisor.ts"
 
 export type { StartType } from "./internal/ApplicationRules.ts"
@@ -552,8 +557,10 @@ const infoOf = ({ definition, env, run }: Entry, now: number): Info => ({
 const infosOf = (
   entries: (controller: ApplicationController) => ReadonlyArray<Entry>
 ): Effect.Effect<ReadonlyArray<Info>, never, Node> =>
-  Effect.flatMap(controllerOf, (controller) =>
-    Effect.map(Clock.currentTimeMillis, (now) => entries(controller).map((entry) => infoOf(entry, now))))
+  Effect.flatMap(
+    controllerOf,
+    (controller) => Effect.map(Clock.currentTimeMillis, (now) => entries(controller).map((entry) => infoOf(entry, now)))
+  )
 
 /**
  * What is known of an application; none when it is not loaded.

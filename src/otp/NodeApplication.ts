@@ -8,10 +8,10 @@
  *
  * @since 0.1.0
  */
-import process from "node:process"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Runtime from "effect/Runtime"
+import process from "node:process"
 import { teardown } from "./Application.ts"
 
 /**

@@ -145,7 +145,9 @@ export const of = <E, R>(
   const children = Array.from({ length: partitions }, (_, number): Spec.ChildOptions<StartFunction> => {
     const { spec } = child(number)
     if (spec.restart === "temporary") {
-      throw new Error(`PartitionSupervisor: partition ${number} must not be temporary: it would stay empty after its end`)
+      throw new Error(
+        `PartitionSupervisor: partition ${number} must not be temporary: it would stay empty after its end`
+      )
     }
     return {
       ...spec,
@@ -276,8 +278,13 @@ export const asChild = <const Id extends string, E, R>(
   supervisor: PartitionSupervisor<E, R>,
   options: Supervisor.RestartOptions & StartOptions
 ): Supervisor.Child<Id, E | StartError, R> =>
-  Supervisor.childOf(id, "supervisor", options, (_, onSpawn) =>
-    Behaviour.startDetached(supervisor.behaviour, undefined, { ...options, label: id, link: true, onSpawn }))
+  Supervisor.childOf(
+    id,
+    "supervisor",
+    options,
+    (_, onSpawn) =>
+      Behaviour.startDetached(supervisor.behaviour, undefined, { ...options, label: id, link: true, onSpawn })
+  )
 
 /** The state of the partitioned supervisor that has a name. */
 const shellOf = (node: Node["Service"], name: string): PartitionShell | undefined => {
@@ -358,8 +365,11 @@ export interface PartitionInfo extends Omit<Supervisor.ChildInfo, "id"> {
 export const whichChildren = (
   target: Supervisor.Target
 ): Effect.Effect<ReadonlyArray<PartitionInfo>, CallError, Node> =>
-  Effect.map(Supervisor.whichChildren(target), (children) =>
-    children.map(({ id, ...info }) => ({ ...info, partition: Number(Option.getOrThrow(id)) }))
-      .sort((a, b) => a.partition - b.partition))
+  Effect.map(
+    Supervisor.whichChildren(target),
+    (children) =>
+      children.map(({ id, ...info }) => ({ ...info, partition: Number(Option.getOrThrow(id)) }))
+        .sort((a, b) => a.partition - b.partition)
+  )
 
 export { countChildren } from "./Supervisor.ts"

@@ -17,12 +17,12 @@
  *
  * @since 0.1.0
  */
+import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Option from "effect/Option"
 import * as Result from "effect/Result"
-import type * as Context from "effect/Context"
 import type * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type { Name } from "../process/Address.ts"
@@ -325,8 +325,13 @@ export const asChild = <const Id extends string, Args, M extends Message.Any, E,
   pool: Pool<Args, M, E, R>,
   ...[args, options]: StartArguments<Args, Supervisor.RestartOptions & StartOptions>
 ): Supervisor.Child<Id, E | StartError, R> =>
-  Supervisor.childOf(id, "supervisor", options, (_, onSpawn) =>
-    Behaviour.startDetached(pool.behaviour, args, { ...options, label: options?.label ?? id, link: true, onSpawn }))
+  Supervisor.childOf(
+    id,
+    "supervisor",
+    options,
+    (_, onSpawn) =>
+      Behaviour.startDetached(pool.behaviour, args, { ...options, label: options?.label ?? id, link: true, onSpawn })
+  )
 
 /**
  * A pool as a layer, for a service made with {@link Service} as for a server: whoever uses the service does not see whether

@@ -204,13 +204,19 @@ export const printOnFailure = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.
   Effect.acquireUseRelease(
     Scope.make(),
     (scope) =>
-      Effect.flatMap(Effect.provideService(make, Scope.Scope, scope), (journal) =>
-        Effect.catchCause(effect, (cause) => {
-          if (Cause.hasInterruptsOnly(cause)) return Effect.failCause(cause)
-          const text = `what happened on the node:\n${journal.print()}`
-          // The first failure stays the first; the journal stands behind it.
-          return Effect.andThen(Effect.logError(text), Effect.failCause(Cause.combine(cause, Cause.die(new Report(text)))))
-        })),
+      Effect.flatMap(
+        Effect.provideService(make, Scope.Scope, scope),
+        (journal) =>
+          Effect.catchCause(effect, (cause) => {
+            if (Cause.hasInterruptsOnly(cause)) return Effect.failCause(cause)
+            const text = `what happened on the node:\n${journal.print()}`
+            // The first failure stays the first; the journal stands behind it.
+            return Effect.andThen(
+              Effect.logError(text),
+              Effect.failCause(Cause.combine(cause, Cause.die(new Report(text))))
+            )
+          })
+      ),
     (scope, exit) => Scope.close(scope, exit)
   )
 
@@ -241,7 +247,8 @@ const fits = ({ event, node }: Entry, query: Query): boolean =>
 
 const wordsOf = (query: Query): string => {
   const reason = query.reason
-  return (query.tag?.toLowerCase() ?? (query.message !== undefined ? "message" : reason !== undefined ? "exit" : "event")) +
+  return (query.tag?.toLowerCase() ??
+    (query.message !== undefined ? "message" : reason !== undefined ? "exit" : "event")) +
     (query.message === undefined ? "" : ` ${query.message}`) +
     (query.name === undefined ? "" : ` of ${query.name}`) +
     (query.pid === undefined ? "" : ` of ${query.pid.toString()}`) +

@@ -182,8 +182,8 @@ export interface Service {
   readonly lost: number
 }
 
-const MemoryClusterBase: Context.ServiceClass<MemoryCluster, "effect-otp/testing/MemoryCluster", Service> =
-  Context.Service<MemoryCluster, Service>()("effect-otp/testing/MemoryCluster")
+const MemoryClusterBase: Context.ServiceClass<MemoryCluster, "effect-otp/testing/MemoryCluster", Service> = Context
+  .Service<MemoryCluster, Service>()("effect-otp/testing/MemoryCluster")
 
 /**
  * The cluster of a test.

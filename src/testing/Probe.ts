@@ -161,7 +161,8 @@ export class Probe<M extends Message.Any = never> {
     return this.expect({
       words: `the exit${wordsOf(options)}`,
       take: (value) =>
-        value instanceof Signal.Exit && sameAddress(value.from, options?.of) && sameReason(value.reason, options?.reason)
+        value instanceof Signal.Exit && sameAddress(value.from, options?.of) &&
+          sameReason(value.reason, options?.reason)
           ? { value }
           : { why: "" }
     }, options) as Effect.Effect<Signal.Exit, ProbeError> // what `take` gives

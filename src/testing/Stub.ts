@@ -8,6 +8,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import type * as Scope from "effect/Scope"
 import * as GenServer from "../otp/GenServer.ts"
 import type { StartError } from "../process/CallError.ts"
 import type { CallContext, Handlers } from "../process/Handler.ts"
@@ -16,7 +17,6 @@ import type { Node } from "../process/Node.ts"
 import type { CurrentProcess } from "../process/Process.ts"
 import type { ProcessRef } from "../process/ProcessRef.ts"
 import type * as Protocol from "../process/Protocol.ts"
-import type * as Scope from "effect/Scope"
 import { StubError } from "./TestingError.ts"
 
 /** The services that handlers need: those of the Effects they return. */
@@ -56,11 +56,15 @@ export const make = <Name extends string, M extends Message.Any, H extends Parti
   const all: Record<string, unknown> = { exit: () => undefined, down: () => undefined, unhandled: () => undefined }
   for (const message of protocol.messages) {
     all[message._tag] = message.kind === "Call"
-      ? (_payload: unknown, _state: unknown, context: CallContext<unknown, unknown>) => refuse(protocol, message, context)
+      ? (_payload: unknown, _state: unknown, context: CallContext<unknown, unknown>) =>
+        refuse(protocol, message, context)
       : () => undefined
   }
   // The handlers that are missing were added above; the types of the others were checked by the signature.
-  return GenServer.make(protocol, () => Effect.succeed({ ...all, ...handlers } as Handlers<M, void>)) as GenServer.GenServer<
+  return GenServer.make(
+    protocol,
+    () => Effect.succeed({ ...all, ...handlers } as Handlers<M, void>)
+  ) as GenServer.GenServer<
     void,
     M,
     never,

@@ -61,7 +61,7 @@ export const layer = (options?: Options): Layer.Layer<Node.Node> =>
  * @category layers
  * @since 0.1.0
  */
-export const services = (seed?: number): Layer.Layer<never> => 
+export const services = (seed?: number): Layer.Layer<never> =>
   Layer.effectContext(Effect.tap(make(seed), (context) => Context.get(context, TestControls)!.begin))
 
 /**

@@ -21,7 +21,9 @@ import { show } from "./internal/show.ts"
 export const crash = (target: Process.Target, defect: unknown): Effect.Effect<void, never, Node> =>
   Effect.map(Node, ({ runtime }) => {
     const process = runtime.resolve(Process.toAddress(target))
-    if (process === undefined) throw new Error(`cannot crash ${show(Process.toAddress(target))}: there is no such process`)
+    if (process === undefined) {
+      throw new Error(`cannot crash ${show(Process.toAddress(target))}: there is no such process`)
+    }
     process.breakDown(Cause.die(defect))
   })
 
@@ -43,9 +45,12 @@ export interface Inspection extends Process.Info {
  * @since 0.1.0
  */
 export const inspect = (target: Process.Target): Effect.Effect<Option.Option<Inspection>, never, Node> =>
-  Effect.flatMap(Node, ({ runtime }) =>
-    Effect.map(Process.info(target), (info) =>
-      Option.map(info, (known): Inspection => ({
-        ...known,
-        messages: runtime.resolve(known.pid)?.peek(Infinity) ?? []
-      }))))
+  Effect.flatMap(
+    Node,
+    ({ runtime }) =>
+      Effect.map(Process.info(target), (info) =>
+        Option.map(info, (known): Inspection => ({
+          ...known,
+          messages: runtime.resolve(known.pid)?.peek(Infinity) ?? []
+        })))
+  )

@@ -405,6 +405,25 @@ describe("values that cannot travel", () => {
       assert.strictEqual(yield* worker.Echo({ value: 2 }), 2)
     }), 20_000)
 
+  it.live("a value that sends something while it is being written: it follows behind", () =>
+    Effect.gen(function*() {
+      const port = yield* freePort
+      const a = yield* member("a@127.0.0.1", port)
+      const b = yield* member("b@127.0.0.1", port)
+      yield* b.run(GenServer.startDetached(WorkerServer, undefined, { name: "worker" }))
+      const worker = yield* a.run(Node.remote(Worker, { name: "worker", node: b.name }))
+      const body = new Uint8Array(3)
+      yield* worker.Note({ n: 1, body })
+      yield* worker.Note({
+        get n() {
+          Effect.runSync(worker.Note({ n: 3, body }))
+          return 2
+        },
+        body
+      })
+      assert.deepStrictEqual(yield* worker.Seen(), [1, 2, 3])
+    }), 20_000)
+
   it.live("an exit reason that is no term is told as text", () =>
     Effect.gen(function*() {
       const port = yield* freePort

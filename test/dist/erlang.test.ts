@@ -2,7 +2,7 @@
  * The distribution against real Erlang nodes, in both directions.
  */
 import { assert, describe, layer } from "@effect/vitest"
-import { Clock, Effect, Fiber, Layer, Option, Queue, Redacted, Schema } from "effect"
+import { Clock, Effect, Fiber, Layer, Option, Queue, Redacted, References, Schema } from "effect"
 import { ExitReason, GenServer, Message, Process, Protocol, Signal, Supervisor } from "effect-otp"
 import * as Node from "effect-otp/dist/Node"
 import * as NodeNetwork from "effect-otp/dist/NodeNetwork"
@@ -60,7 +60,7 @@ const Open = GenServer.make(OpenProtocol, {
 const nodeLayer = (name: string) =>
   Layer.unwrap(
     Effect.map(ErlangEpmd, ({ port }) => Node.layer({ name, cookie: Redacted.make(cookie), discovery: { port } }))
-  ).pipe(Layer.provide(NodeNetwork.layer))
+  ).pipe(Layer.provide(NodeNetwork.layer), Layer.provideMerge(Layer.succeed(References.MinimumLogLevel, "None")))
 
 describe.skipIf(!erlangAvailable)("against Erlang", () => {
   layer(Layer.provideMerge(nodeLayer("ours@127.0.0.1"), ErlangEpmd.layer), {

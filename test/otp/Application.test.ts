@@ -67,27 +67,30 @@ describe("A-03 an application is loaded", () => {
 })
 
 describe("A-05 an application starts", () => {
-  seeded("its tree, then its start callback, then its phases, each after the one before it", () =>
-    Effect.gen(function*() {
-      const log = new Log()
-      const shop = Application.make("shop", {
-        supervisor: Supervisor.make({ children: [child(log, "a", { start: Effect.sleep(10) }), child(log, "b")] }),
-        start: (type) => Effect.andThen(Effect.sleep(5), log.add(`start:${type}`)),
-        phases: [
-          { name: "one", run: Effect.andThen(Effect.sleep(1), log.add("one")) },
-          { name: "two", run: log.add("two") }
-        ]
+  seeded(
+    "its tree, then its start callback, then its phases, each after the one before it",
+    () =>
+      Effect.gen(function*() {
+        const log = new Log()
+        const shop = Application.make("shop", {
+          supervisor: Supervisor.make({ children: [child(log, "a", { start: Effect.sleep(10) }), child(log, "b")] }),
+          start: (type) => Effect.andThen(Effect.sleep(5), log.add(`start:${type}`)),
+          phases: [
+            { name: "one", run: Effect.andThen(Effect.sleep(1), log.add("one")) },
+            { name: "two", run: log.add("two") }
+          ]
+        })
+        const start = yield* Effect.forkScoped(Application.start(shop, { startType: "transient" }))
+        yield* TestClock.adjust(15)
+        assert.strictEqual(log.take(), "+a +b start:transient")
+        assert.strictEqual(yield* running, "")
+        assert.strictEqual(Option.getOrThrow(yield* Application.info(shop)).status, "starting")
+        yield* TestClock.adjust(1)
+        assert.strictEqual(log.take(), "one two")
+        yield* Fiber.join(start)
+        assert.strictEqual(yield* running, "shop")
       })
-      const start = yield* Effect.forkScoped(Application.start(shop, { startType: "transient" }))
-      yield* TestClock.adjust(15)
-      assert.strictEqual(log.take(), "+a +b start:transient")
-      assert.strictEqual(yield* running, "")
-      assert.strictEqual(Option.getOrThrow(yield* Application.info(shop)).status, "starting")
-      yield* TestClock.adjust(1)
-      assert.strictEqual(log.take(), "one two")
-      yield* Fiber.join(start)
-      assert.strictEqual(yield* running, "shop")
-    }))
+  )
 
   onNode("A-01 as a process of its own, above its tree, in which its callbacks run", () =>
     Effect.gen(function*() {
@@ -172,19 +175,22 @@ describe("A-05 an application starts", () => {
 })
 
 describe("A-04 what an application needs", () => {
-  seeded("is started before it, each once, in the order of the lists; what runs already is left alone", () =>
-    Effect.gen(function*() {
-      const log = new Log()
-      const net = app(log, "net", { children: ["net"] })
-      const db = app(log, "db", { children: ["db"], applications: [net] })
-      const mail = app(log, "mail", { children: ["mail"], applications: [net, db] })
-      const shop = app(log, "shop", { children: ["shop"], applications: [mail, db] })
-      yield* Application.start(db)
-      assert.strictEqual(log.take(), "+net net^ +db db^")
-      yield* Application.start(shop)
-      assert.strictEqual(log.take(), "+mail mail^ +shop shop^")
-      assert.strictEqual(yield* running, "shop mail db net")
-    }))
+  seeded(
+    "is started before it, each once, in the order of the lists; what runs already is left alone",
+    () =>
+      Effect.gen(function*() {
+        const log = new Log()
+        const net = app(log, "net", { children: ["net"] })
+        const db = app(log, "db", { children: ["db"], applications: [net] })
+        const mail = app(log, "mail", { children: ["mail"], applications: [net, db] })
+        const shop = app(log, "shop", { children: ["shop"], applications: [mail, db] })
+        yield* Application.start(db)
+        assert.strictEqual(log.take(), "+net net^ +db db^")
+        yield* Application.start(shop)
+        assert.strictEqual(log.take(), "+mail mail^ +shop shop^")
+        assert.strictEqual(yield* running, "shop mail db net")
+      })
+  )
 
   onNode("may be listed by name when it is loaded", () =>
     Effect.gen(function*() {
@@ -229,19 +235,22 @@ describe("A-04 what an application needs", () => {
       assert.strictEqual(log.take(), "")
     }))
 
-  onNode("may not be itself by way of a callback: what needs the application under way is refused", () =>
-    Effect.gen(function*() {
-      const log = new Log()
-      const shop: Application.Application<string, unknown, never> = Application.make("shop", {
-        start: () => Effect.flatMap(refused(Effect.scoped(Effect.suspend(() => Application.start(report)))), log.add)
-      }) as never
-      const report = app(log, "report", { applications: ["shop"] })
-      yield* Application.start(shop)
-      assert.strictEqual(log.take(), "Cycle shop>report>shop")
-      // Once it runs, the same is fine.
-      yield* Application.start(report)
-      assert.strictEqual(yield* running, "report shop")
-    }))
+  onNode(
+    "may not be itself by way of a callback: what needs the application under way is refused",
+    () =>
+      Effect.gen(function*() {
+        const log = new Log()
+        const shop: Application.Application<string, unknown, never> = Application.make("shop", {
+          start: () => Effect.flatMap(refused(Effect.scoped(Effect.suspend(() => Application.start(report)))), log.add)
+        }) as never
+        const report = app(log, "report", { applications: ["shop"] })
+        yield* Application.start(shop)
+        assert.strictEqual(log.take(), "Cycle shop>report>shop")
+        // Once it runs, the same is fine.
+        yield* Application.start(report)
+        assert.strictEqual(yield* running, "report shop")
+      })
+  )
 
   seeded("is started once when two need it at the same time, and waited for", () =>
     Effect.gen(function*() {
@@ -270,7 +279,9 @@ describe("a start", () => {
       assert.deepStrictEqual(yield* Fiber.join(ensured), pid)
       // Whoever comes first starts it; that may be the one who only wants it to run.
       assert.isAtMost(pids.length, 1)
-      for (const refusal of refusals) assert.strictEqual(refusal._tag === "ApplicationError" && refusal.reason, "AlreadyStarted")
+      for (const refusal of refusals) {
+        assert.strictEqual(refusal._tag === "ApplicationError" && refusal.reason, "AlreadyStarted")
+      }
       assert.strictEqual(yield* refused(Application.start(shop)), "AlreadyStarted shop")
       assert.deepStrictEqual(yield* Application.ensureStarted("shop"), pid)
       assert.strictEqual(log.take(), "+a shop^")
@@ -292,31 +303,34 @@ describe("a start", () => {
       assert.strictEqual(log.take(), "-a shop! +a shop^")
     }))
 
-  seeded("that fails stops what it has started, in reverse order, and leaves what ran before", () =>
-    Effect.gen(function*() {
-      const log = new Log()
-      const broken = new Broken({ child: "x2" })
-      const net = app(log, "net", { children: [] })
-      const db = app(log, "db", { children: ["db"], applications: [net] })
-      const mail = app(log, "mail", { children: ["mail"], applications: [db] })
-      const shop = Application.make("shop", {
-        applications: [mail],
-        supervisor: Supervisor.make({
-          children: [child(log, "x1"), child(log, "x2", { start: Effect.fail(broken) }), child(log, "x3")]
-        }),
-        start: () => log.add("never"),
-        stop: () => log.add("never")
+  seeded(
+    "that fails stops what it has started, in reverse order, and leaves what ran before",
+    () =>
+      Effect.gen(function*() {
+        const log = new Log()
+        const broken = new Broken({ child: "x2" })
+        const net = app(log, "net", { children: [] })
+        const db = app(log, "db", { children: ["db"], applications: [net] })
+        const mail = app(log, "mail", { children: ["mail"], applications: [db] })
+        const shop = Application.make("shop", {
+          applications: [mail],
+          supervisor: Supervisor.make({
+            children: [child(log, "x1"), child(log, "x2", { start: Effect.fail(broken) }), child(log, "x3")]
+          }),
+          start: () => log.add("never"),
+          stop: () => log.add("never")
+        })
+        yield* Application.start(net)
+        log.take()
+        const error = yield* failed(Application.start(shop, { startType: "permanent" }))
+        assert.strictEqual(log.take(), "+db db^ +mail mail^ +x1 -x1 mail. -mail mail! db. -db db!")
+        assert.deepStrictEqual([error.application, error.path, error.step], ["shop", ["shop"], "tree"])
+        assert.instanceOf(error.error, OtpError.SupervisorStartError)
+        assert.deepStrictEqual([error.error.child, error.error.error], ["x2", broken])
+        // A permanent application that never ran does not take the node along.
+        assert.strictEqual(yield* running, "net")
       })
-      yield* Application.start(net)
-      log.take()
-      const error = yield* failed(Application.start(shop, { startType: "permanent" }))
-      assert.strictEqual(log.take(), "+db db^ +mail mail^ +x1 -x1 mail. -mail mail! db. -db db!")
-      assert.deepStrictEqual([error.application, error.path, error.step], ["shop", ["shop"], "tree"])
-      assert.instanceOf(error.error, OtpError.SupervisorStartError)
-      assert.deepStrictEqual([error.error.child, error.error.error], ["x2", broken])
-      // A permanent application that never ran does not take the node along.
-      assert.strictEqual(yield* running, "net")
-    }))
+  )
 
   seeded("whose dependency fails says which, and the way to it", () =>
     Effect.gen(function*() {
@@ -331,17 +345,20 @@ describe("a start", () => {
       assert.strictEqual((yield* Node.statistics).processes, 0)
     }))
 
-  seeded("fails with its callback: the tree is stopped, and stop does not run, since start was not done", () =>
-    Effect.gen(function*() {
-      const log = new Log()
-      const broken = new Broken({ child: "start" })
-      const error = yield* failed(Application.start(app(log, "shop", { start: Effect.fail(broken) })))
-      assert.deepStrictEqual([error.step, error.error], ["start", broken])
-      assert.strictEqual(log.take(), "+shop1 +shop2 -shop2 -shop1")
-      const defect = yield* failed(Application.start(app(log, "other", { start: Effect.die("boom") })))
-      assert.deepStrictEqual([defect.step, defect.error as unknown], ["start", "boom"])
-      assert.strictEqual((yield* Node.statistics).processes, 0)
-    }))
+  seeded(
+    "fails with its callback: the tree is stopped, and stop does not run, since start was not done",
+    () =>
+      Effect.gen(function*() {
+        const log = new Log()
+        const broken = new Broken({ child: "start" })
+        const error = yield* failed(Application.start(app(log, "shop", { start: Effect.fail(broken) })))
+        assert.deepStrictEqual([error.step, error.error], ["start", broken])
+        assert.strictEqual(log.take(), "+shop1 +shop2 -shop2 -shop1")
+        const defect = yield* failed(Application.start(app(log, "other", { start: Effect.die("boom") })))
+        assert.deepStrictEqual([defect.step, defect.error as unknown], ["start", "boom"])
+        assert.strictEqual((yield* Node.statistics).processes, 0)
+      })
+  )
 
   seeded("fails with a phase: the application is stopped as one that was running", () =>
     Effect.gen(function*() {
@@ -399,7 +416,10 @@ describe("a start", () => {
       const log = new Log()
       const shop = Application.make("shop", {
         supervisor: Supervisor.make({
-          children: [child(log, "a", { trapExit: true, stop: Effect.sleep(10) }), child(log, "b", { start: Effect.never })]
+          children: [
+            child(log, "a", { trapExit: true, stop: Effect.sleep(10) }),
+            child(log, "b", { start: Effect.never })
+          ]
         })
       })
       const start = yield* Effect.forkScoped(failed(Application.start(shop)))
@@ -413,24 +433,27 @@ describe("a start", () => {
 })
 
 describe("A-10 an application stops", () => {
-  seeded("prepStop first, then its tree in reverse order, then stop; and can be started again", () =>
-    Effect.gen(function*() {
-      const log = new Log()
-      const shop = app(log, "shop", { conduct: { trapExit: true, stop: Effect.sleep(100) } })
-      yield* Application.start(shop)
-      log.take()
-      const stop = yield* Effect.forkScoped(Application.stop(shop))
-      yield* TestClock.adjust(199)
-      // The stop callback waits for the whole tree.
-      assert.strictEqual(log.take(), "shop. ~shop2 -shop2 ~shop1")
-      assert.strictEqual(Option.getOrThrow(yield* Application.info(shop)).status, "stopping")
-      yield* TestClock.adjust(1)
-      yield* Fiber.join(stop)
-      assert.strictEqual(log.take(), "-shop1 shop!")
-      assert.strictEqual(yield* running, "")
-      yield* Application.start(shop)
-      assert.strictEqual(log.take(), "+shop1 +shop2 shop^")
-    }))
+  seeded(
+    "prepStop first, then its tree in reverse order, then stop; and can be started again",
+    () =>
+      Effect.gen(function*() {
+        const log = new Log()
+        const shop = app(log, "shop", { conduct: { trapExit: true, stop: Effect.sleep(100) } })
+        yield* Application.start(shop)
+        log.take()
+        const stop = yield* Effect.forkScoped(Application.stop(shop))
+        yield* TestClock.adjust(199)
+        // The stop callback waits for the whole tree.
+        assert.strictEqual(log.take(), "shop. ~shop2 -shop2 ~shop1")
+        assert.strictEqual(Option.getOrThrow(yield* Application.info(shop)).status, "stopping")
+        yield* TestClock.adjust(1)
+        yield* Fiber.join(stop)
+        assert.strictEqual(log.take(), "-shop1 shop!")
+        assert.strictEqual(yield* running, "")
+        yield* Application.start(shop)
+        assert.strictEqual(log.take(), "+shop1 +shop2 shop^")
+      })
+  )
 
   onNode("once: what does not run is refused, and so is what nobody knows", () =>
     Effect.gen(function*() {
@@ -463,13 +486,18 @@ describe("A-10 an application stops", () => {
       const log = new Log()
       const shop = Application.make("shop", {
         supervisor: Supervisor.make({
-          children: [Supervisor.worker("spawner", Effect.andThen(
-            Process.spawnDetached(() => Effect.andThen(
-              GenServer.startDetached(probe(log), "grandchild", { trapExit: true }),
-              Effect.andThen(Process.trapExit(true), Effect.never)
-            )),
-            Effect.never
-          ))]
+          children: [Supervisor.worker(
+            "spawner",
+            Effect.andThen(
+              Process.spawnDetached(() =>
+                Effect.andThen(
+                  GenServer.startDetached(probe(log), "grandchild", { trapExit: true }),
+                  Effect.andThen(Process.trapExit(true), Effect.never)
+                )
+              ),
+              Effect.never
+            )
+          )]
         }),
         stop: () => log.add("stop")
       })
@@ -501,7 +529,10 @@ describe("A-10 an application stops", () => {
       const log = new Log()
       const shop = Application.make("shop", {
         supervisor: Supervisor.make({
-          children: [child(log, "a"), Supervisor.worker("quitter", Effect.andThen(Effect.sleep(5), Application.stop("shop")))]
+          children: [
+            child(log, "a"),
+            Supervisor.worker("quitter", Effect.andThen(Effect.sleep(5), Application.stop("shop")))
+          ]
         }),
         stop: () => log.add("stop")
       })
@@ -525,8 +556,9 @@ describe("A-12 the environment of an application", () => {
   onNode("is seen by all of its processes, below their own and above that of the node", () =>
     Effect.gen(function*() {
       const log = new Log()
-      const show = (name: string) => Effect.forEach(["size", "colour", "shape"], (key) =>
-        Effect.flatMap(Process.getEnv(key), (value) => log.add(`${name}:${Option.getOrNull(value)}`)))
+      const show = (name: string) =>
+        Effect.forEach(["size", "colour", "shape"], (key) =>
+          Effect.flatMap(Process.getEnv(key), (value) => log.add(`${name}:${Option.getOrNull(value)}`)))
       const shop = Application.make("shop", {
         env: { size: 1, colour: "red" },
         supervisor: Supervisor.make({
@@ -535,14 +567,17 @@ describe("A-12 the environment of an application", () => {
             Supervisor.worker("b", show("b"), { restart: "temporary", environment: { colour: "blue" } })
           ]
         }),
-        start: () => show("app")
+        start: () =>
+          show("app")
       })
       yield* Process.setNodeEnv("shape", "round")
       yield* Process.setNodeEnv("size", 9)
       yield* Application.start(shop)
       yield* TestNode.settle
       const lines = log.take()
-      for (const line of ["a:1 a:red a:round", "b:1 b:blue b:round", "app:1 app:red app:round"]) assert.include(lines, line)
+      for (const line of ["a:1 a:red a:round", "b:1 b:blue b:round", "app:1 app:red app:round"]) {
+        assert.include(lines, line)
+      }
     }))
 
   onNode("can be changed before the start and while it runs", () =>
@@ -584,7 +619,11 @@ describe("A-13 applications are listed", () => {
       yield* Effect.forEach([a, b, c], Application.load)
       yield* Application.start("b")
       const loaded = yield* Application.loadedApplications
-      assert.deepStrictEqual(loaded.map(({ name, status }) => `${name} ${status}`), ["a loaded", "b running", "c running"])
+      assert.deepStrictEqual(loaded.map(({ name, status }) => `${name} ${status}`), [
+        "a loaded",
+        "b running",
+        "c running"
+      ])
       assert.strictEqual(yield* running, "b c")
     }))
 })

@@ -15,7 +15,12 @@ import { Broken, child, Log, onNode, seeded } from "./SupervisorFixtures.ts"
 const types: ReadonlyArray<Application.StartType> = ["permanent", "transient", "temporary"]
 
 /** The ways in which an application ends by itself, and the reasons that come of them. */
-const ends: { readonly [name: string]: { readonly reason: ExitReason.ExitReason; readonly end: Effect.Effect<unknown, unknown, Node.Node> } } = {
+const ends: {
+  readonly [name: string]: {
+    readonly reason: ExitReason.ExitReason
+    readonly end: Effect.Effect<unknown, unknown, Node.Node>
+  }
+} = {
   "with normal": {
     reason: ExitReason.normal,
     end: Effect.flatMap(treeOf("shop"), (tree) => Process.stop(tree))
@@ -36,7 +41,10 @@ const ends: { readonly [name: string]: { readonly reason: ExitReason.ExitReason;
   },
   "because its process was killed": {
     reason: ExitReason.killed,
-    end: Effect.flatMap(Application.info("shop"), (info) => Process.kill(Option.getOrThrow(Option.getOrThrow(info).pid)))
+    end: Effect.flatMap(
+      Application.info("shop"),
+      (info) => Process.kill(Option.getOrThrow(Option.getOrThrow(info).pid))
+    )
   },
   "with a reason of its own": {
     reason: ExitReason.shutdownWith("done"),
@@ -48,67 +56,76 @@ describe("[S23] an application that ends by itself", () => {
   for (const type of types) {
     for (const [how, { end, reason }] of Object.entries(ends)) {
       const takesNode = type === "permanent" || (type === "transient" && reason._tag !== "Normal")
-      seeded(`${how}, being ${type}, ${takesNode ? "takes the node along" : "leaves the node alone"}`, () =>
-        Effect.gen(function*() {
-          const log = new Log()
-          yield* Application.start(app(log, "db", { children: ["db"] }))
-          yield* Application.start(app(log, "shop", { startType: type }))
-          yield* Application.start(app(log, "mail", { children: ["mail"] }))
-          const bystander = yield* Process.spawnDetached(() => Effect.never)
-          const stopped = yield* Effect.forkScoped(Effect.exit(Application.awaitStop))
-          log.take()
-          yield* end
-          yield* TestNode.settle
-          assert.include(log.take(), "-shop1")
-          assert.strictEqual(Option.getOrThrow(yield* Application.info("shop")).status, "loaded")
-          if (takesNode) {
-            const exit = yield* Fiber.join(stopped)
-            assert.deepStrictEqual(
-              exit,
-              Exit.fail(
-                new OtpError.NodeStopped({
-                  node: "nonode@nohost",
-                  application: "shop",
-                  startType: type,
-                  exitReason: reason
-                })
+      seeded(
+        `${how}, being ${type}, ${takesNode ? "takes the node along" : "leaves the node alone"}`,
+        () =>
+          Effect.gen(function*() {
+            const log = new Log()
+            yield* Application.start(app(log, "db", { children: ["db"] }))
+            yield* Application.start(app(log, "shop", { startType: type }))
+            yield* Application.start(app(log, "mail", { children: ["mail"] }))
+            const bystander = yield* Process.spawnDetached(() => Effect.never)
+            const stopped = yield* Effect.forkScoped(Effect.exit(Application.awaitStop))
+            log.take()
+            yield* end
+            yield* TestNode.settle
+            assert.include(log.take(), "-shop1")
+            assert.strictEqual(Option.getOrThrow(yield* Application.info("shop")).status, "loaded")
+            if (takesNode) {
+              const exit = yield* Fiber.join(stopped)
+              assert.deepStrictEqual(
+                exit,
+                Exit.fail(
+                  new OtpError.NodeStopped({
+                    node: "nonode@nohost",
+                    application: "shop",
+                    startType: type,
+                    exitReason: reason
+                  })
+                )
               )
-            )
-            assert.strictEqual(yield* running, "")
-            assert.isFalse(yield* Process.isAlive(bystander))
-            const refusal = yield* Effect.flip(Application.start("db"))
-            assert.strictEqual(refusal._tag === "ApplicationError" && refusal.reason, "NodeStopping")
-          } else {
-            assert.isUndefined(stopped.pollUnsafe())
-            assert.strictEqual(yield* running, "mail db")
-            assert.isTrue(yield* Process.isAlive(bystander))
-            yield* Application.start("shop")
-          }
-        }))
+              assert.strictEqual(yield* running, "")
+              assert.isFalse(yield* Process.isAlive(bystander))
+              const refusal = yield* Effect.flip(Application.start("db"))
+              assert.strictEqual(refusal._tag === "ApplicationError" && refusal.reason, "NodeStopping")
+            } else {
+              assert.isUndefined(stopped.pollUnsafe())
+              assert.strictEqual(yield* running, "mail db")
+              assert.isTrue(yield* Process.isAlive(bystander))
+              yield* Application.start("shop")
+            }
+          })
+      )
     }
   }
 
   for (const type of types) {
-    seeded(`because it was told to, being ${type}, leaves the node alone, even when its tree dies on the way`, () =>
-      Effect.gen(function*() {
-        const log = new Log()
-        const shop = app(log, "shop", { startType: type, conduct: { trapExit: true, stop: Effect.sleep(100) } })
-        yield* Application.start(shop)
-        const stop = yield* Effect.forkScoped(Application.stop(shop))
-        yield* TestNode.settle
-        yield* Process.kill(yield* treeOf("shop"))
-        yield* TestClock.adjust(100)
-        yield* Fiber.join(stop)
-        yield* TestNode.settle
-        yield* Application.start(shop)
-        assert.strictEqual(yield* running, "shop")
-      }))
+    seeded(
+      `because it was told to, being ${type}, leaves the node alone, even when its tree dies on the way`,
+      () =>
+        Effect.gen(function*() {
+          const log = new Log()
+          const shop = app(log, "shop", { startType: type, conduct: { trapExit: true, stop: Effect.sleep(100) } })
+          yield* Application.start(shop)
+          const stop = yield* Effect.forkScoped(Application.stop(shop))
+          yield* TestNode.settle
+          yield* Process.kill(yield* treeOf("shop"))
+          yield* TestClock.adjust(100)
+          yield* Fiber.join(stop)
+          yield* TestNode.settle
+          yield* Application.start(shop)
+          assert.strictEqual(yield* running, "shop")
+        })
+    )
   }
 
   onNode("A-09 without a start type is temporary", () =>
     Effect.gen(function*() {
       yield* Application.start(app(new Log(), "shop"))
-      assert.deepStrictEqual(Option.getOrThrow(yield* Application.info("shop")).startType, Option.some("temporary" as const))
+      assert.deepStrictEqual(
+        Option.getOrThrow(yield* Application.info("shop")).startType,
+        Option.some("temporary" as const)
+      )
     }))
 
   seeded("runs prepStop and stop all the same, stop after every child is gone", () =>
@@ -126,17 +143,20 @@ describe("[S23] an application that ends by itself", () => {
       assert.isTrue(lines.endsWith("shop!"), lines)
     }))
 
-  seeded("A-14 by a kill takes its tree down by its link, in order, and runs no callback", () =>
-    Effect.gen(function*() {
-      const log = new Log()
-      const pid = yield* Application.start(app(log, "shop", { conduct: { trapExit: true, stop: Effect.sleep(10) } }))
-      log.take()
-      yield* Process.kill(pid)
-      yield* TestClock.adjust(20)
-      assert.strictEqual(log.take(), "~shop2 -shop2 ~shop1 -shop1")
-      assert.strictEqual(yield* running, "")
-      assert.strictEqual((yield* Node.statistics).processes, 0)
-    }))
+  seeded(
+    "A-14 by a kill takes its tree down by its link, in order, and runs no callback",
+    () =>
+      Effect.gen(function*() {
+        const log = new Log()
+        const pid = yield* Application.start(app(log, "shop", { conduct: { trapExit: true, stop: Effect.sleep(10) } }))
+        log.take()
+        yield* Process.kill(pid)
+        yield* TestClock.adjust(20)
+        assert.strictEqual(log.take(), "~shop2 -shop2 ~shop1 -shop1")
+        assert.strictEqual(yield* running, "")
+        assert.strictEqual((yield* Node.statistics).processes, 0)
+      })
+  )
 
   seeded("A-15 is in no list as soon as its end is known, and its name is free", () =>
     Effect.gen(function*() {
@@ -217,58 +237,70 @@ const runIn = <E>(
   Effect.tap(Effect.forkScoped(program), () => TestNode.settle)
 
 describe("N-03 the applications of a main program", () => {
-  seeded("[S23] are stopped in reverse order of start when it is interrupted, each after the one before it", () =>
-    Effect.gen(function*() {
-      const log = new Log()
-      const conduct = { trapExit: true, stop: Effect.sleep(100) }
-      const db = app(log, "db", { children: ["db"], conduct })
-      const shop = app(log, "shop", { children: ["shop"], conduct, applications: [db] })
-      const mail = app(log, "mail", { children: ["mail"], conduct })
-      const main = yield* runIn(Application.run([shop, mail]))
-      assert.strictEqual(log.take(), "+db db^ +shop shop^ +mail mail^")
-      const interrupted = yield* Effect.forkScoped(Fiber.interrupt(main))
-      yield* TestClock.adjust(299)
-      assert.strictEqual(log.take(), "mail. ~mail -mail mail! shop. ~shop -shop shop! db. ~db")
-      yield* TestClock.adjust(1)
-      yield* Fiber.join(interrupted)
-      assert.strictEqual(log.take(), "-db db!")
-      assert.isTrue(Exit.hasInterrupts(main.pollUnsafe()!))
-      assert.strictEqual((yield* Node.statistics).processes, 0)
-    }))
-
-  seeded("[S23] are stopped in reverse order when one of them takes the node along: the program fails", () =>
-    Effect.gen(function*() {
-      const log = new Log()
-      const [db, shop, mail] = [app(log, "db"), app(log, "shop"), app(log, "mail")]
-      const main = yield* runIn(Application.run([db, shop, mail]))
-      log.take()
-      yield* Process.kill(yield* treeOf("shop"))
-      const error = yield* Effect.flip(Fiber.join(main))
-      assert.instanceOf(error, OtpError.NodeStopped)
-      // Without a start type they are permanent here.
-      assert.deepStrictEqual([error.application, error.startType], ["shop", "permanent"])
-      assert.include(error.message, "permanent application shop ended")
-      const lines = log.take()
-      assert.include(lines, "mail. -mail2 -mail1 mail! db. -db2 -db1 db!")
-      assert.isTrue(lines.indexOf("shop!") < lines.indexOf("mail."), lines)
-    }))
-
-  seeded("are stopped in reverse order when the node is told to stop: the program completes", () =>
-    Effect.gen(function*() {
-      const log = new Log()
-      const db = app(log, "db", { children: [] })
-      const shop = Application.make("shop", {
-        applications: [db],
-        supervisor: Supervisor.make({
-          children: [child(log, "a"), Supervisor.worker("quitter", Effect.andThen(Effect.sleep(5), Application.stopNode))]
-        }),
-        stop: () => log.add("shop!")
+  seeded(
+    "[S23] are stopped in reverse order of start when it is interrupted, each after the one before it",
+    () =>
+      Effect.gen(function*() {
+        const log = new Log()
+        const conduct = { trapExit: true, stop: Effect.sleep(100) }
+        const db = app(log, "db", { children: ["db"], conduct })
+        const shop = app(log, "shop", { children: ["shop"], conduct, applications: [db] })
+        const mail = app(log, "mail", { children: ["mail"], conduct })
+        const main = yield* runIn(Application.run([shop, mail]))
+        assert.strictEqual(log.take(), "+db db^ +shop shop^ +mail mail^")
+        const interrupted = yield* Effect.forkScoped(Fiber.interrupt(main))
+        yield* TestClock.adjust(299)
+        assert.strictEqual(log.take(), "mail. ~mail -mail mail! shop. ~shop -shop shop! db. ~db")
+        yield* TestClock.adjust(1)
+        yield* Fiber.join(interrupted)
+        assert.strictEqual(log.take(), "-db db!")
+        assert.isTrue(Exit.hasInterrupts(main.pollUnsafe()!))
+        assert.strictEqual((yield* Node.statistics).processes, 0)
       })
-      const main = yield* runIn(Application.run([shop]))
-      yield* TestClock.adjust(5)
-      yield* Fiber.join(main)
-      assert.strictEqual(log.take(), "db^ +a -a shop! db. db!")
-    }))
+  )
+
+  seeded(
+    "[S23] are stopped in reverse order when one of them takes the node along: the program fails",
+    () =>
+      Effect.gen(function*() {
+        const log = new Log()
+        const [db, shop, mail] = [app(log, "db"), app(log, "shop"), app(log, "mail")]
+        const main = yield* runIn(Application.run([db, shop, mail]))
+        log.take()
+        yield* Process.kill(yield* treeOf("shop"))
+        const error = yield* Effect.flip(Fiber.join(main))
+        assert.instanceOf(error, OtpError.NodeStopped)
+        // Without a start type they are permanent here.
+        assert.deepStrictEqual([error.application, error.startType], ["shop", "permanent"])
+        assert.include(error.message, "permanent application shop ended")
+        const lines = log.take()
+        assert.include(lines, "mail. -mail2 -mail1 mail! db. -db2 -db1 db!")
+        assert.isTrue(lines.indexOf("shop!") < lines.indexOf("mail."), lines)
+      })
+  )
+
+  seeded(
+    "are stopped in reverse order when the node is told to stop: the program completes",
+    () =>
+      Effect.gen(function*() {
+        const log = new Log()
+        const db = app(log, "db", { children: [] })
+        const shop = Application.make("shop", {
+          applications: [db],
+          supervisor: Supervisor.make({
+            children: [
+              child(log, "a"),
+              Supervisor.worker("quitter", Effect.andThen(Effect.sleep(5), Application.stopNode))
+            ]
+          }),
+          stop: () => log.add("shop!")
+        })
+        const main = yield* runIn(Application.run([shop]))
+        yield* TestClock.adjust(5)
+        yield* Fiber.join(main)
+        assert.strictEqual(log.take(), "db^ +a -a shop! db. db!")
+      })
+  )
 
   seeded("do not run when one of them cannot start: the program fails with that", () =>
     Effect.gen(function*() {
@@ -314,10 +346,14 @@ describe("N-03 the applications of a main program", () => {
 
   seeded("have thirty seconds at most, finalizers that hang included", () =>
     Effect.gen(function*() {
-      const hang = Supervisor.worker("hang", Effect.andThen(
-        Effect.addFinalizer(() => Effect.never),
-        Effect.never
-      ), { shutdown: "infinity" })
+      const hang = Supervisor.worker(
+        "hang",
+        Effect.andThen(
+          Effect.addFinalizer(() => Effect.never),
+          Effect.never
+        ),
+        { shutdown: "infinity" }
+      )
       const main = yield* runIn(Application.run([
         Application.make("shop", { supervisor: Supervisor.make({ children: [hang] }) })
       ]))
@@ -341,37 +377,45 @@ describe("N-03 the applications of a main program", () => {
     }))
 
   it("are started with the type that the program says", () =>
-    Effect.runPromise(Effect.scoped(Effect.gen(function*() {
-      const main = yield* runIn(Application.run([app(new Log(), "shop")], { startType: "temporary" }))
-      assert.deepStrictEqual(Option.getOrThrow(yield* Application.info("shop")).startType, Option.some("temporary" as const))
-      yield* Fiber.interrupt(main)
-    })).pipe(Effect.provide(TestNode.layer()))))
+    Effect.runPromise(
+      Effect.scoped(Effect.gen(function*() {
+        const main = yield* runIn(Application.run([app(new Log(), "shop")], { startType: "temporary" }))
+        assert.deepStrictEqual(
+          Option.getOrThrow(yield* Application.info("shop")).startType,
+          Option.some("temporary" as const)
+        )
+        yield* Fiber.interrupt(main)
+      })).pipe(Effect.provide(TestNode.layer()))
+    ))
 })
 
 describe("the end of a node", () => {
-  seeded("[S23] stops its applications in reverse order, each with all the time of its children", () =>
-    Effect.gen(function*() {
-      const log = new Log()
-      const scope = yield* Scope.make()
-      const other = yield* Effect.provideService(Node.make({ name: "other@nohost" }), Scope.Scope, scope)
-      const conduct = { trapExit: true, shutdown: "10 seconds", stop: Effect.sleep("8 seconds") } as const
-      const on = Effect.provideService(Node.Node, other)
-      yield* on(Application.start(app(log, "db", { children: ["db"], conduct })))
-      yield* on(Application.start(app(log, "shop", { children: ["shop"], conduct })))
-      const root = yield* on(Process.spawnDetached(() => Effect.ensuring(Effect.never, log.add("-root"))))
-      yield* TestNode.settle
-      log.take()
-      const close = yield* Effect.forkScoped(Scope.close(scope, Exit.void))
-      yield* TestClock.adjust("8 seconds")
-      assert.strictEqual(log.take(), "shop. ~shop -shop shop! db. ~db")
-      yield* TestClock.adjust("8 seconds")
-      yield* Fiber.join(close)
-      // What belongs to no application goes after all of them.
-      assert.strictEqual(log.take(), "-db db! -root")
-      assert.isFalse(yield* on(Process.isAlive(root)))
-      // Who waits for the end of the applications learns of it.
-      yield* on(Application.awaitStop)
-    }))
+  seeded(
+    "[S23] stops its applications in reverse order, each with all the time of its children",
+    () =>
+      Effect.gen(function*() {
+        const log = new Log()
+        const scope = yield* Scope.make()
+        const other = yield* Effect.provideService(Node.make({ name: "other@nohost" }), Scope.Scope, scope)
+        const conduct = { trapExit: true, shutdown: "10 seconds", stop: Effect.sleep("8 seconds") } as const
+        const on = Effect.provideService(Node.Node, other)
+        yield* on(Application.start(app(log, "db", { children: ["db"], conduct })))
+        yield* on(Application.start(app(log, "shop", { children: ["shop"], conduct })))
+        const root = yield* on(Process.spawnDetached(() => Effect.ensuring(Effect.never, log.add("-root"))))
+        yield* TestNode.settle
+        log.take()
+        const close = yield* Effect.forkScoped(Scope.close(scope, Exit.void))
+        yield* TestClock.adjust("8 seconds")
+        assert.strictEqual(log.take(), "shop. ~shop -shop shop! db. ~db")
+        yield* TestClock.adjust("8 seconds")
+        yield* Fiber.join(close)
+        // What belongs to no application goes after all of them.
+        assert.strictEqual(log.take(), "-db db! -root")
+        assert.isFalse(yield* on(Process.isAlive(root)))
+        // Who waits for the end of the applications learns of it.
+        yield* on(Application.awaitStop)
+      })
+  )
 
   seeded("is waited for by whoever asks for it, also by a second one", () =>
     Effect.gen(function*() {
@@ -402,9 +446,13 @@ describe("the report of an end", () => {
       yield* Effect.scoped(Effect.gen(function*() {
         const scope = yield* Effect.scope
         const node = yield* Effect.provide(Node.make(), Logger.layer([logger]))
-        yield* Effect.provideService(Node.trace((event) => {
-          if (event._tag === "Report") reports.push(event.report)
-        }), Node.Node, node)
+        yield* Effect.provideService(
+          Node.trace((event) => {
+            if (event._tag === "Report") reports.push(event.report)
+          }),
+          Node.Node,
+          node
+        )
         const program = Effect.gen(function*() {
           yield* Application.start(app(new Log(), "mail", { children: [] }))
           yield* Application.start(app(new Log(), "shop", { children: [] }), { startType: "permanent" })
@@ -436,4 +484,3 @@ describe("the exit code of a main program", () => {
     assert.strictEqual(codeOf(Exit.die("x")), 1)
   })
 })
-

@@ -57,43 +57,49 @@ describe("a partitioned supervisor", () => {
       assert.strictEqual(yield* five.Add({ n: 3 }), 5)
     }))
 
-  seeded("keeps the refs of a partition that was restarted, and the other partitions as they are", () =>
-    Effect.gen(function*() {
-      yield* PartitionSupervisor.start(Tallies, { name: "tallies" })
-      const refs = yield* Effect.forEach([0, 1, 2, 3], (key) => PartitionSupervisor.ref(Tally, "tallies", key))
-      for (const ref of refs) yield* ref.Add({ n: 1 })
-      for (const round of [1, 2]) {
-        const before = yield* PartitionSupervisor.whereis("tallies", 2)
-        yield* refs[2]!.Crash()
-        yield* TestNode.settle
-        assert.notDeepEqual(yield* PartitionSupervisor.whereis("tallies", 2), before, `round ${round}`)
-      }
-      assert.strictEqual(yield* refs[2]!.Partition(), 2)
-      assert.deepStrictEqual(yield* Effect.forEach(refs, (ref) => ref.Add({ n: 1 })), [2, 2, 1, 2])
-    }))
-
-  onNode("has nobody for a key while the partition is empty, and for no key when there is no such supervisor", () =>
-    Effect.gen(function*() {
-      const slow = PartitionSupervisor.make(TallyServer, {
-        partitions: 2,
-        args: (partition) => partition,
-        backoff: Schedule.spaced("1 hour")
+  seeded(
+    "keeps the refs of a partition that was restarted, and the other partitions as they are",
+    () =>
+      Effect.gen(function*() {
+        yield* PartitionSupervisor.start(Tallies, { name: "tallies" })
+        const refs = yield* Effect.forEach([0, 1, 2, 3], (key) => PartitionSupervisor.ref(Tally, "tallies", key))
+        for (const ref of refs) yield* ref.Add({ n: 1 })
+        for (const round of [1, 2]) {
+          const before = yield* PartitionSupervisor.whereis("tallies", 2)
+          yield* refs[2]!.Crash()
+          yield* TestNode.settle
+          assert.notDeepEqual(yield* PartitionSupervisor.whereis("tallies", 2), before, `round ${round}`)
+        }
+        assert.strictEqual(yield* refs[2]!.Partition(), 2)
+        assert.deepStrictEqual(yield* Effect.forEach(refs, (ref) => ref.Add({ n: 1 })), [2, 2, 1, 2])
       })
-      yield* PartitionSupervisor.start(slow, { name: "tallies" })
-      const ref = yield* PartitionSupervisor.ref(Tally, "tallies", 1)
-      yield* ref.Crash()
-      yield* TestNode.settle
-      assert.deepStrictEqual((yield* Effect.flip(ref.Partition())).reason, noProcess)
-      assert.isTrue(Option.isNone(yield* PartitionSupervisor.whereis("tallies", 1)))
-      assert.isTrue(Option.isSome(yield* PartitionSupervisor.whereis("tallies", 2)))
-      const nobody = yield* PartitionSupervisor.ref(Tally, "nobody", 1)
-      assert.deepStrictEqual((yield* Effect.flip(nobody.Partition())).reason, noProcess)
-      assert.isTrue(Option.isNone(yield* PartitionSupervisor.whereis("nobody", 1)))
-      // A process that is no partitioned supervisor has no partitions.
-      yield* GenServer.start(TallyServer, 9, { name: "single" })
-      const single = yield* PartitionSupervisor.ref(Tally, "single", 1)
-      assert.deepStrictEqual((yield* Effect.flip(single.Partition())).reason, noProcess)
-    }))
+  )
+
+  onNode(
+    "has nobody for a key while the partition is empty, and for no key when there is no such supervisor",
+    () =>
+      Effect.gen(function*() {
+        const slow = PartitionSupervisor.make(TallyServer, {
+          partitions: 2,
+          args: (partition) => partition,
+          backoff: Schedule.spaced("1 hour")
+        })
+        yield* PartitionSupervisor.start(slow, { name: "tallies" })
+        const ref = yield* PartitionSupervisor.ref(Tally, "tallies", 1)
+        yield* ref.Crash()
+        yield* TestNode.settle
+        assert.deepStrictEqual((yield* Effect.flip(ref.Partition())).reason, noProcess)
+        assert.isTrue(Option.isNone(yield* PartitionSupervisor.whereis("tallies", 1)))
+        assert.isTrue(Option.isSome(yield* PartitionSupervisor.whereis("tallies", 2)))
+        const nobody = yield* PartitionSupervisor.ref(Tally, "nobody", 1)
+        assert.deepStrictEqual((yield* Effect.flip(nobody.Partition())).reason, noProcess)
+        assert.isTrue(Option.isNone(yield* PartitionSupervisor.whereis("nobody", 1)))
+        // A process that is no partitioned supervisor has no partitions.
+        yield* GenServer.start(TallyServer, 9, { name: "single" })
+        const single = yield* PartitionSupervisor.ref(Tally, "single", 1)
+        assert.deepStrictEqual((yield* Effect.flip(single.Partition())).reason, noProcess)
+      })
+  )
 
   onNode("says how many partitions it has, and what fills them", () =>
     Effect.gen(function*() {
@@ -134,11 +140,14 @@ describe("a partitioned supervisor", () => {
     Effect.gen(function*() {
       const log = new Log()
       const part = (n: number) =>
-        Supervisor.worker("part", Effect.gen(function*() {
-          yield* Effect.addFinalizer(() => log.add(`-${n}`))
-          yield* log.add(`+${n}`)
-          return yield* Effect.never
-        }))
+        Supervisor.worker(
+          "part",
+          Effect.gen(function*() {
+            yield* Effect.addFinalizer(() => log.add(`-${n}`))
+            yield* log.add(`+${n}`)
+            return yield* Effect.never
+          })
+        )
       const all = PartitionSupervisor.of(part, { partitions: 2, strategy: "one_for_all", intensity: 1 })
       const supervisor = yield* PartitionSupervisor.start(all, { name: "parts" })
       const ended = yield* Effect.forkScoped(Process.awaitExit(supervisor))
@@ -188,9 +197,11 @@ describe("a partitioned supervisor", () => {
         2
       )
       assert.deepStrictEqual((yield* Effect.flip(other.Partition())).reason, noProcess)
-      assert.isTrue(Exit.isFailure(yield* Effect.exit(Effect.scoped(Layer.build(
-        PartitionSupervisor.layer(Tallies, { name: "a" })
-      )))))
+      assert.isTrue(Exit.isFailure(
+        yield* Effect.exit(Effect.scoped(Layer.build(
+          PartitionSupervisor.layer(Tallies, { name: "a" })
+        )))
+      ))
     }))
 
   onNode("refuses numbers that are none, and partitions that would stay empty", () =>

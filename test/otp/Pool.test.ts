@@ -61,7 +61,11 @@ const workServer = (conduct: Conduct = {}) => {
           yield* Effect.addFinalizer(() => log.add(`-${worker}`))
           yield* log.add(`+${worker}`)
         }
-        return { worker, sums: {} as { readonly [key: string]: number }, later: Option.none<(n: number) => Effect.Effect<void>>() }
+        return {
+          worker,
+          sums: {} as { readonly [key: string]: number },
+          later: Option.none<(n: number) => Effect.Effect<void>>()
+        }
       }),
     handlers: {
       Who: (_, { worker }) => worker,
@@ -157,62 +161,70 @@ describe("a pool hands out messages", () => {
       assert.include(yield* who(pool, 2), "0")
     }))
 
-  seeded("PL-03 to nobody when all are full: a call fails with MailboxFull at once, and is counted", () =>
-    Effect.gen(function*() {
-      const gate = yield* Deferred.make<void>()
-      const pool = yield* Pool.start(
-        Pool.make(workServer({ gate }), numbered({ size: 2, mailbox: { capacity: 1 } }))
-      )
-      const calls = yield* inBackground(4, pool.Wait())
-      assert.deepStrictEqual(yield* reasonOf(pool.Who()), new CallError.MailboxFull({ capacity: 1 }))
-      assert.deepStrictEqual(yield* reasonOf(pool.Who()), new CallError.MailboxFull({ capacity: 1 }))
-      const { dropped, waiting, workers } = yield* Pool.stats(pool)
-      assert.deepStrictEqual([dropped, waiting, workers.map(({ dropped }) => dropped)], [2, 2, [1, 1]])
-      yield* Deferred.succeed(gate, undefined)
-      const answers = yield* Effect.forEach(calls, Fiber.join)
-      assert.deepStrictEqual([...answers].sort(), [0, 0, 1, 1])
-    }))
+  seeded(
+    "PL-03 to nobody when all are full: a call fails with MailboxFull at once, and is counted",
+    () =>
+      Effect.gen(function*() {
+        const gate = yield* Deferred.make<void>()
+        const pool = yield* Pool.start(
+          Pool.make(workServer({ gate }), numbered({ size: 2, mailbox: { capacity: 1 } }))
+        )
+        const calls = yield* inBackground(4, pool.Wait())
+        assert.deepStrictEqual(yield* reasonOf(pool.Who()), new CallError.MailboxFull({ capacity: 1 }))
+        assert.deepStrictEqual(yield* reasonOf(pool.Who()), new CallError.MailboxFull({ capacity: 1 }))
+        const { dropped, waiting, workers } = yield* Pool.stats(pool)
+        assert.deepStrictEqual([dropped, waiting, workers.map(({ dropped }) => dropped)], [2, 2, [1, 1]])
+        yield* Deferred.succeed(gate, undefined)
+        const answers = yield* Effect.forEach(calls, Fiber.join)
+        assert.deepStrictEqual([...answers].sort(), [0, 0, 1, 1])
+      })
+  )
 
-  seeded("PL-03 by the policy of the mailboxes when all are full: casts wait, fail, are dropped or forwarded", () =>
-    Effect.gen(function*() {
-      const log = new Log()
-      const busy = (mailbox: Mailbox.MailboxOptions) =>
-        Effect.gen(function*() {
-          const gate = yield* Deferred.make<void>()
-          const pool = yield* Pool.start(Pool.make(workServer({ gate, log }), numbered({ size: 2, mailbox })))
-          yield* inBackground(4, Effect.ignore(pool.Wait()))
-          log.take()
-          return { pool, open: Effect.andThen(Deferred.succeed(gate, undefined), TestNode.settle) }
-        })
+  seeded(
+    "PL-03 by the policy of the mailboxes when all are full: casts wait, fail, are dropped or forwarded",
+    () =>
+      Effect.gen(function*() {
+        const log = new Log()
+        const busy = (mailbox: Mailbox.MailboxOptions) =>
+          Effect.gen(function*() {
+            const gate = yield* Deferred.make<void>()
+            const pool = yield* Pool.start(Pool.make(workServer({ gate, log }), numbered({ size: 2, mailbox })))
+            yield* inBackground(4, Effect.ignore(pool.Wait()))
+            log.take()
+            return { pool, open: Effect.andThen(Deferred.succeed(gate, undefined), TestNode.settle) }
+          })
 
-      const waits = yield* busy({ capacity: 1 })
-      const sent = yield* Effect.forkScoped(Effect.forEach(["a", "b"], (text) => waits.pool.Note({ text }), { concurrency: 2 }))
-      yield* TestNode.settle
-      assert.isUndefined(sent.pollUnsafe())
-      yield* waits.open
-      assert.isDefined(sent.pollUnsafe())
-      assert.sameMembers(log.take().split(" "), ["a@0", "b@1"])
+        const waits = yield* busy({ capacity: 1 })
+        const sent = yield* Effect.forkScoped(
+          Effect.forEach(["a", "b"], (text) => waits.pool.Note({ text }), { concurrency: 2 })
+        )
+        yield* TestNode.settle
+        assert.isUndefined(sent.pollUnsafe())
+        yield* waits.open
+        assert.isDefined(sent.pollUnsafe())
+        assert.sameMembers(log.take().split(" "), ["a@0", "b@1"])
 
-      const drops = yield* busy({ capacity: 1, overflow: "dropNew" })
-      yield* drops.pool.Note({ text: "c" })
-      yield* drops.pool.Note({ text: "d" })
-      assert.deepStrictEqual((yield* Pool.stats(drops.pool)).workers.map(({ dropped }) => dropped), [1, 1])
-      yield* drops.open
-      assert.strictEqual(log.take(), "")
+        const drops = yield* busy({ capacity: 1, overflow: "dropNew" })
+        yield* drops.pool.Note({ text: "c" })
+        yield* drops.pool.Note({ text: "d" })
+        assert.deepStrictEqual((yield* Pool.stats(drops.pool)).workers.map(({ dropped }) => dropped), [1, 1])
+        yield* drops.open
+        assert.strictEqual(log.take(), "")
 
-      const fails = yield* busy({ capacity: 1, overflow: "fail" })
-      const error = yield* Effect.flip(GenServer.checked(fails.pool).Note({ text: "e" }))
-      assert.deepStrictEqual(error.reason, new CallError.MailboxFull({ capacity: 1 }))
+        const fails = yield* busy({ capacity: 1, overflow: "fail" })
+        const error = yield* Effect.flip(GenServer.checked(fails.pool).Note({ text: "e" }))
+        assert.deepStrictEqual(error.reason, new CallError.MailboxFull({ capacity: 1 }))
 
-      yield* Process.run(Effect.gen(function*() {
-        yield* Process.register("overflow", yield* Process.self)
-        const forwards = yield* busy({ capacity: 1, overflow: { forward: { name: "overflow" }, tag: "pool" } })
-        yield* forwards.pool.Note({ text: "f" })
-        const got = yield* Process.receive(Schema.instanceOf(Mailbox.Forwarded))
-        assert.deepStrictEqual([got.tag, got.message], ["pool", { _tag: "Note", text: "f" }])
-        yield* forwards.open
-      }))
-    }))
+        yield* Process.run(Effect.gen(function*() {
+          yield* Process.register("overflow", yield* Process.self)
+          const forwards = yield* busy({ capacity: 1, overflow: { forward: { name: "overflow" }, tag: "pool" } })
+          yield* forwards.pool.Note({ text: "f" })
+          const got = yield* Process.receive(Schema.instanceOf(Mailbox.Forwarded))
+          assert.deepStrictEqual([got.tag, got.message], ["pool", { _tag: "Note", text: "f" }])
+          yield* forwards.open
+        }))
+      })
+  )
 
   onNode("to the one with the least to do, when it is asked to", () =>
     Effect.gen(function*() {
@@ -239,27 +251,30 @@ describe("a pool hands out messages", () => {
       assert.strictEqual(yield* who(pool, 3), "111")
     }))
 
-  seeded("by key to the worker of the key, also after that one was replaced; other messages go in turn", () =>
-    Effect.gen(function*() {
-      const pool = yield* Pool.start(
-        Pool.make(workServer(), numbered({ size: 4, strategy: byKey }))
-      )
-      const keys = ["ada", "bea", "cyd", "dan", "eve", "fay"]
-      for (const n of [1, 2, 3]) {
-        for (const key of keys) assert.strictEqual(yield* pool.Add({ key, n: 1 }), n, key)
-      }
-      assert.strictEqual(yield* who(pool, 5), "01230")
-      const before = (yield* Pool.stats(pool)).workers.map(({ handled }) => handled)
-      yield* Process.kill(yield* pidOf(pool, 0))
-      yield* TestNode.settle
-      for (const key of keys) yield* pool.Add({ key, n: 1 })
-      const after = (yield* Pool.stats(pool)).workers.map(({ handled }) => handled)
-      // Each worker got the same keys as before, a third of what it had, whoever fills the place.
-      assert.deepStrictEqual(
-        after.map((count, worker) => count - before[worker]!),
-        before.map((count, worker) => (count - (worker === 0 ? 2 : 1)) / 3)
-      )
-    }))
+  seeded(
+    "by key to the worker of the key, also after that one was replaced; other messages go in turn",
+    () =>
+      Effect.gen(function*() {
+        const pool = yield* Pool.start(
+          Pool.make(workServer(), numbered({ size: 4, strategy: byKey }))
+        )
+        const keys = ["ada", "bea", "cyd", "dan", "eve", "fay"]
+        for (const n of [1, 2, 3]) {
+          for (const key of keys) assert.strictEqual(yield* pool.Add({ key, n: 1 }), n, key)
+        }
+        assert.strictEqual(yield* who(pool, 5), "01230")
+        const before = (yield* Pool.stats(pool)).workers.map(({ handled }) => handled)
+        yield* Process.kill(yield* pidOf(pool, 0))
+        yield* TestNode.settle
+        for (const key of keys) yield* pool.Add({ key, n: 1 })
+        const after = (yield* Pool.stats(pool)).workers.map(({ handled }) => handled)
+        // Each worker got the same keys as before, a third of what it had, whoever fills the place.
+        assert.deepStrictEqual(
+          after.map((count, worker) => count - before[worker]!),
+          before.map((count, worker) => (count - (worker === 0 ? 2 : 1)) / 3)
+        )
+      })
+  )
 
   onNode("by key to nobody while the place of the key is empty", () =>
     Effect.gen(function*() {
@@ -279,24 +294,31 @@ describe("a pool hands out messages", () => {
       call = () => Effect.orDie(pool.Who())
       assert.strictEqual(yield* pool.Again(), 1)
       const one = yield* Pool.start(Pool.make(server, numbered({ size: 1 })))
-      call = () => Effect.match(one.Who(), { onFailure: ({ reason }) => reason._tag === "CallingSelf" ? -2 : -3, onSuccess: (n) => n })
+      call = () =>
+        Effect.match(one.Who(), {
+          onFailure: ({ reason }) => reason._tag === "CallingSelf" ? -2 : -3,
+          onSuccess: (n) => n
+        })
       assert.strictEqual(yield* one.Again(), -2)
     }))
 
-  seeded("within a bound for all mailboxes together, in even shares that follow the size", () =>
-    Effect.gen(function*() {
-      const gate = yield* Deferred.make<void>()
-      const pool = yield* Pool.start(Pool.make(workServer({ gate }), numbered({ size: 2, capacity: 5 })))
-      const capacities = Effect.map(Pool.stats(pool), ({ workers }) => workers.map(({ capacity }) => capacity))
-      assert.deepStrictEqual(yield* capacities, [3, 2])
-      // Two are handled, five wait, the eighth is refused.
-      yield* inBackground(7, pool.Wait())
-      assert.strictEqual((yield* Pool.stats(pool)).waiting, 5)
-      assert.strictEqual((yield* reasonOf(pool.Who()))._tag, "MailboxFull")
-      yield* Pool.resize(pool, 5)
-      assert.deepStrictEqual(yield* capacities, [1, 1, 1, 1, 1])
-      yield* Deferred.succeed(gate, undefined)
-    }))
+  seeded(
+    "within a bound for all mailboxes together, in even shares that follow the size",
+    () =>
+      Effect.gen(function*() {
+        const gate = yield* Deferred.make<void>()
+        const pool = yield* Pool.start(Pool.make(workServer({ gate }), numbered({ size: 2, capacity: 5 })))
+        const capacities = Effect.map(Pool.stats(pool), ({ workers }) => workers.map(({ capacity }) => capacity))
+        assert.deepStrictEqual(yield* capacities, [3, 2])
+        // Two are handled, five wait, the eighth is refused.
+        yield* inBackground(7, pool.Wait())
+        assert.strictEqual((yield* Pool.stats(pool)).waiting, 5)
+        assert.strictEqual((yield* reasonOf(pool.Who()))._tag, "MailboxFull")
+        yield* Pool.resize(pool, 5)
+        assert.deepStrictEqual(yield* capacities, [1, 1, 1, 1, 1])
+        yield* Deferred.succeed(gate, undefined)
+      })
+  )
 })
 
 describe("the process of a pool", () => {
@@ -317,45 +339,51 @@ describe("the process of a pool", () => {
       assert.strictEqual(log.take(), "a@1 tick 5@2 ?@0")
     }))
 
-  seeded("hands on a call that is answered later, one that fails, and one whose worker dies", () =>
-    Effect.gen(function*() {
-      const gate = yield* Deferred.make<void>()
-      yield* Pool.start(Pool.make(workServer({ gate }), numbered({ size: 1 })), undefined, { name: "pool" })
-      const pool = yield* GenServer.named(Work, "pool")
-      const waiting = yield* Effect.forkScoped(pool.Wait())
-      const dying = yield* Effect.forkScoped(reasonOf(Effect.andThen(pool.Crash(), pool.Who())))
-      yield* TestNode.settle
-      yield* Deferred.succeed(gate, undefined)
-      assert.strictEqual(yield* Fiber.join(waiting), 0)
-      assert.strictEqual((yield* Fiber.join(dying))._tag, "ProcessExit")
-      yield* TestNode.settle
-      const late = yield* Effect.forkScoped(reasonOf(pool.Later(undefined, { timeout: 100 })))
-      yield* TestClock.adjust(100)
-      assert.deepStrictEqual(yield* Fiber.join(late), new CallError.CallTimeout({ timeoutMillis: 100 }))
-    }))
+  seeded(
+    "hands on a call that is answered later, one that fails, and one whose worker dies",
+    () =>
+      Effect.gen(function*() {
+        const gate = yield* Deferred.make<void>()
+        yield* Pool.start(Pool.make(workServer({ gate }), numbered({ size: 1 })), undefined, { name: "pool" })
+        const pool = yield* GenServer.named(Work, "pool")
+        const waiting = yield* Effect.forkScoped(pool.Wait())
+        const dying = yield* Effect.forkScoped(reasonOf(Effect.andThen(pool.Crash(), pool.Who())))
+        yield* TestNode.settle
+        yield* Deferred.succeed(gate, undefined)
+        assert.strictEqual(yield* Fiber.join(waiting), 0)
+        assert.strictEqual((yield* Fiber.join(dying))._tag, "ProcessExit")
+        yield* TestNode.settle
+        const late = yield* Effect.forkScoped(reasonOf(pool.Later(undefined, { timeout: 100 })))
+        yield* TestClock.adjust(100)
+        assert.deepStrictEqual(yield* Fiber.join(late), new CallError.CallTimeout({ timeoutMillis: 100 }))
+      })
+  )
 
-  seeded("refuses a call when all are full or gone; a cast meets the policy as one from another node", () =>
-    Effect.gen(function*() {
-      const log = new Log()
-      const gate = yield* Deferred.make<void>()
-      const options = numbered({ size: 1, mailbox: { capacity: 1 }, backoff: slow })
-      yield* Pool.start(Pool.make(workServer({ gate, log }), options), undefined, { name: "pool" })
-      const pool = yield* GenServer.named(Work, "pool")
-      yield* inBackground(2, Effect.ignore(pool.Wait()))
-      assert.deepStrictEqual(yield* reasonOf(pool.Who()), new CallError.MailboxFull({ capacity: 1 }))
-      // The policy is to wait; the process of the pool cannot, so the cast is dropped, and counted.
-      yield* pool.Note({ text: "a" })
-      yield* TestNode.settle
-      assert.strictEqual((yield* Pool.stats({ name: "pool" })).dropped, 2)
-      yield* Process.kill(yield* pidOf({ name: "pool" }, 0))
-      yield* TestNode.settle
-      assert.deepStrictEqual(yield* reasonOf(pool.Who()), new CallError.NoProcess({}))
-      const before = (yield* Node.statistics).discarded
-      yield* pool.Note({ text: "b" })
-      yield* TestNode.settle
-      assert.strictEqual((yield* Node.statistics).discarded, before + 1)
-      assert.notInclude(log.take(), "@")
-    }))
+  seeded(
+    "refuses a call when all are full or gone; a cast meets the policy as one from another node",
+    () =>
+      Effect.gen(function*() {
+        const log = new Log()
+        const gate = yield* Deferred.make<void>()
+        const options = numbered({ size: 1, mailbox: { capacity: 1 }, backoff: slow })
+        yield* Pool.start(Pool.make(workServer({ gate, log }), options), undefined, { name: "pool" })
+        const pool = yield* GenServer.named(Work, "pool")
+        yield* inBackground(2, Effect.ignore(pool.Wait()))
+        assert.deepStrictEqual(yield* reasonOf(pool.Who()), new CallError.MailboxFull({ capacity: 1 }))
+        // The policy is to wait; the process of the pool cannot, so the cast is dropped, and counted.
+        yield* pool.Note({ text: "a" })
+        yield* TestNode.settle
+        assert.strictEqual((yield* Pool.stats({ name: "pool" })).dropped, 2)
+        yield* Process.kill(yield* pidOf({ name: "pool" }, 0))
+        yield* TestNode.settle
+        assert.deepStrictEqual(yield* reasonOf(pool.Who()), new CallError.NoProcess({}))
+        const before = (yield* Node.statistics).discarded
+        yield* pool.Note({ text: "b" })
+        yield* TestNode.settle
+        assert.strictEqual((yield* Node.statistics).discarded, before + 1)
+        assert.notInclude(log.take(), "@")
+      })
+  )
 
   onNode("is a supervisor that can be looked at", () =>
     Effect.gen(function*() {
@@ -389,20 +417,25 @@ describe("PL-06 a worker that ends", () => {
       assert.strictEqual(log.take(), "+0 +1" + " -0 +0".repeat(5))
     }))
 
-  seeded("is not replaced once more than the intensity allows: the pool ends with shutdown", () =>
-    Effect.gen(function*() {
-      const log = new Log()
-      const pool = yield* Pool.start(Pool.make(workServer({ log }), numbered({ size: 2, intensity: 2, period: "5 seconds" })))
-      const ended = yield* Effect.forkScoped(Process.awaitExit(pool))
-      for (let i = 0; i < 3; i++) {
-        assert.isUndefined(ended.pollUnsafe())
-        yield* Process.kill(yield* pidOf(pool, i % 2))
-        yield* TestNode.settle
-      }
-      assert.deepStrictEqual(yield* Fiber.join(ended), ExitReason.shutdown)
-      assert.deepStrictEqual(yield* reasonOf(pool.Who()), new CallError.NoProcess({}))
-      assert.strictEqual(log.take(), "+0 +1 -0 +0 -1 +1 -0 -1")
-    }))
+  seeded(
+    "is not replaced once more than the intensity allows: the pool ends with shutdown",
+    () =>
+      Effect.gen(function*() {
+        const log = new Log()
+        const pool = yield* Pool.start(
+          Pool.make(workServer({ log }), numbered({ size: 2, intensity: 2, period: "5 seconds" }))
+        )
+        const ended = yield* Effect.forkScoped(Process.awaitExit(pool))
+        for (let i = 0; i < 3; i++) {
+          assert.isUndefined(ended.pollUnsafe())
+          yield* Process.kill(yield* pidOf(pool, i % 2))
+          yield* TestNode.settle
+        }
+        assert.deepStrictEqual(yield* Fiber.join(ended), ExitReason.shutdown)
+        assert.deepStrictEqual(yield* reasonOf(pool.Who()), new CallError.NoProcess({}))
+        assert.strictEqual(log.take(), "+0 +1 -0 +0 -1 +1 -0 -1")
+      })
+  )
 
   onNode("may end three times in five seconds for each worker, if nothing else was said", () =>
     Effect.gen(function*() {
@@ -426,7 +459,7 @@ describe("PL-06 a worker that ends", () => {
       yield* TestNode.settle
       yield* Process.kill(yield* pidOf(pool, 0))
       yield* TestNode.settle
-      assert.include(String((yield* Fiber.join(zero!))), "killed")
+      assert.include(String(yield* Fiber.join(zero!)), "killed")
       yield* Deferred.succeed(gate, undefined)
       assert.strictEqual((yield* Fiber.join(one!))._tag, "Success")
     }))
@@ -448,25 +481,28 @@ describe("PL-07 the size of a pool", () => {
       assert.deepStrictEqual([size, workers.map(({ restarts }) => restarts)], [3, [0, 0, 0]])
     }))
 
-  seeded("shrinks when the worker has finished what waits for it, and gives it nothing more", () =>
-    Effect.gen(function*() {
-      const log = new Log()
-      const gate = yield* Deferred.make<void>()
-      const pool = yield* Pool.start(Pool.make(workServer({ gate, log }), numbered({ size: 2 })))
-      const one = yield* GenServer.fromPid(Work, yield* pidOf(pool, 1))
-      const calls = [yield* Effect.forkScoped(one.Wait()), yield* Effect.forkScoped(one.Who())]
-      yield* TestNode.settle
-      log.take()
-      const resized = yield* Effect.forkScoped(Pool.resize(pool, 1))
-      yield* TestNode.settle
-      assert.strictEqual(yield* who(pool, 3), "000")
-      assert.strictEqual(log.take(), "")
-      assert.isUndefined(resized.pollUnsafe())
-      yield* Deferred.succeed(gate, undefined)
-      yield* Fiber.join(resized)
-      assert.deepStrictEqual(yield* Effect.forEach(calls, Fiber.join), [1, 1])
-      assert.strictEqual(log.take(), "-1")
-    }))
+  seeded(
+    "shrinks when the worker has finished what waits for it, and gives it nothing more",
+    () =>
+      Effect.gen(function*() {
+        const log = new Log()
+        const gate = yield* Deferred.make<void>()
+        const pool = yield* Pool.start(Pool.make(workServer({ gate, log }), numbered({ size: 2 })))
+        const one = yield* GenServer.fromPid(Work, yield* pidOf(pool, 1))
+        const calls = [yield* Effect.forkScoped(one.Wait()), yield* Effect.forkScoped(one.Who())]
+        yield* TestNode.settle
+        log.take()
+        const resized = yield* Effect.forkScoped(Pool.resize(pool, 1))
+        yield* TestNode.settle
+        assert.strictEqual(yield* who(pool, 3), "000")
+        assert.strictEqual(log.take(), "")
+        assert.isUndefined(resized.pollUnsafe())
+        yield* Deferred.succeed(gate, undefined)
+        yield* Fiber.join(resized)
+        assert.deepStrictEqual(yield* Effect.forEach(calls, Fiber.join), [1, 1])
+        assert.strictEqual(log.take(), "-1")
+      })
+  )
 
   seeded("is the one that was asked for last, when requests overlap", () =>
     Effect.gen(function*() {
@@ -484,18 +520,21 @@ describe("PL-07 the size of a pool", () => {
       assert.strictEqual(log.take(), "+0 +1 +2 -2")
     }))
 
-  onNode("stays where a worker could not be started, with the typed failure in the error", () =>
-    Effect.gen(function*() {
-      const broken = new Broken({ child: "2" })
-      const server = workServer({ start: (worker) => worker === 2 ? Effect.fail(broken) : Effect.void })
-      const pool = yield* Pool.start(Pool.make(server, numbered({ size: 1 })))
-      const error = yield* Effect.flip(Pool.resize(pool, 4))
-      assert.instanceOf(error, OtpError.SupervisorError)
-      assert.deepStrictEqual([error.reason, error.detail], ["StartFailed", broken])
-      assert.strictEqual((yield* Pool.stats(pool)).size, 2)
-      assert.strictEqual(yield* who(pool, 2), "01")
-      yield* Pool.resize(pool, 1)
-    }))
+  onNode(
+    "stays where a worker could not be started, with the typed failure in the error",
+    () =>
+      Effect.gen(function*() {
+        const broken = new Broken({ child: "2" })
+        const server = workServer({ start: (worker) => worker === 2 ? Effect.fail(broken) : Effect.void })
+        const pool = yield* Pool.start(Pool.make(server, numbered({ size: 1 })))
+        const error = yield* Effect.flip(Pool.resize(pool, 4))
+        assert.instanceOf(error, OtpError.SupervisorError)
+        assert.deepStrictEqual([error.reason, error.detail], ["StartFailed", broken])
+        assert.strictEqual((yield* Pool.stats(pool)).size, 2)
+        assert.strictEqual(yield* who(pool, 2), "01")
+        yield* Pool.resize(pool, 1)
+      })
+  )
 
   onNode("must be an integer of 1 or more", () =>
     Effect.gen(function*() {
@@ -503,7 +542,10 @@ describe("PL-07 the size of a pool", () => {
       for (const size of [0, -1, 1.5, NaN, Infinity]) {
         const error = yield* Effect.flip(Pool.resize(pool, size))
         assert.include(error.message, String(size))
-        assert.throws(() => Pool.make(workServer(), numbered({ size })), `size must be an integer, 1 or more; found ${size}`)
+        assert.throws(
+          () => Pool.make(workServer(), numbered({ size })),
+          `size must be an integer, 1 or more; found ${size}`
+        )
       }
       assert.throws(() => Pool.make(workServer(), numbered({ size: 1, capacity: 0 })), "capacity must be 1 or more")
       assert.throws(() => Pool.make(workServer(), numbered({ size: 1, intensity: -1 })), "InvalidIntensity")
@@ -514,38 +556,44 @@ describe("PL-07 the size of a pool", () => {
 })
 
 describe("a pool that starts and stops", () => {
-  seeded("PL-01 starts its workers in order with its arguments, and rolls back when one cannot start", () =>
-    Effect.gen(function*() {
-      const log = new Log()
-      const broken = new Broken({ child: "2" })
-      const server = workServer({ log, start: (worker) => worker === 2 ? Effect.fail(broken) : Effect.void })
-      const error = yield* Effect.flip(Pool.start(Pool.make(server, numbered({ size: 4 }))))
-      assert.instanceOf(error, OtpError.SupervisorStartError)
-      assert.deepStrictEqual([error.child, error.error], ["worker-2", broken])
-      assert.deepStrictEqual(log.take().split(" ").sort(), ["+0", "+1", "-0", "-1"])
-      // The same arguments for all, when there is no function.
-      const pool = yield* Pool.start(Pool.make(server, { size: 2 }), 7)
-      assert.strictEqual(yield* who(pool, 2), "77")
-    }))
+  seeded(
+    "PL-01 starts its workers in order with its arguments, and rolls back when one cannot start",
+    () =>
+      Effect.gen(function*() {
+        const log = new Log()
+        const broken = new Broken({ child: "2" })
+        const server = workServer({ log, start: (worker) => worker === 2 ? Effect.fail(broken) : Effect.void })
+        const error = yield* Effect.flip(Pool.start(Pool.make(server, numbered({ size: 4 }))))
+        assert.instanceOf(error, OtpError.SupervisorStartError)
+        assert.deepStrictEqual([error.child, error.error], ["worker-2", broken])
+        assert.deepStrictEqual(log.take().split(" ").sort(), ["+0", "+1", "-0", "-1"])
+        // The same arguments for all, when there is no function.
+        const pool = yield* Pool.start(Pool.make(server, { size: 2 }), 7)
+        assert.strictEqual(yield* who(pool, 2), "77")
+      })
+  )
 
-  seeded("lets its workers finish what waits for them, all at the same time, and takes nothing new", () =>
-    Effect.gen(function*() {
-      const log = new Log()
-      const gate = yield* Deferred.make<void>()
-      const pool = yield* Pool.start(Pool.make(workServer({ gate, log }), numbered({ size: 3 })))
-      const calls = yield* inBackground(6, pool.Wait(undefined, { timeout: "Infinity" }))
-      log.take()
-      const stopped = yield* Effect.forkScoped(Process.stop(pool))
-      yield* TestNode.settle
-      assert.deepStrictEqual(yield* reasonOf(pool.Who()), new CallError.NoProcess({}))
-      yield* TestClock.adjust(4999)
-      assert.strictEqual(log.take(), "")
-      yield* Deferred.succeed(gate, undefined)
-      const answers = yield* Effect.forEach(calls, Fiber.join)
-      assert.deepStrictEqual([...answers].sort(), [0, 0, 1, 1, 2, 2])
-      yield* Fiber.join(stopped)
-      assert.deepStrictEqual(log.take().split(" ").sort(), ["-0", "-1", "-2"])
-    }))
+  seeded(
+    "lets its workers finish what waits for them, all at the same time, and takes nothing new",
+    () =>
+      Effect.gen(function*() {
+        const log = new Log()
+        const gate = yield* Deferred.make<void>()
+        const pool = yield* Pool.start(Pool.make(workServer({ gate, log }), numbered({ size: 3 })))
+        const calls = yield* inBackground(6, pool.Wait(undefined, { timeout: "Infinity" }))
+        log.take()
+        const stopped = yield* Effect.forkScoped(Process.stop(pool))
+        yield* TestNode.settle
+        assert.deepStrictEqual(yield* reasonOf(pool.Who()), new CallError.NoProcess({}))
+        yield* TestClock.adjust(4999)
+        assert.strictEqual(log.take(), "")
+        yield* Deferred.succeed(gate, undefined)
+        const answers = yield* Effect.forEach(calls, Fiber.join)
+        assert.deepStrictEqual([...answers].sort(), [0, 0, 1, 1, 2, 2])
+        yield* Fiber.join(stopped)
+        assert.deepStrictEqual(log.take().split(" ").sort(), ["-0", "-1", "-2"])
+      })
+  )
 
   seeded("kills the workers that do not finish in time, with one limit for all of them", () =>
     Effect.gen(function*() {
@@ -570,23 +618,26 @@ describe("a pool that starts and stops", () => {
       assert.deepStrictEqual(yield* Fiber.join(call), new CallError.ProcessExit({ exitReason: ExitReason.shutdown }))
     }))
 
-  seeded("is found by its name, before and after it was restarted by its supervisor with its first size", () =>
-    Effect.gen(function*() {
-      const Workers = Pool.make(workServer(), numbered({ size: 2 }))
-      const tree = yield* Supervisor.start(Supervisor.make({
-        children: [Pool.asChild("workers", Workers, undefined, { name: "workers" })]
-      }))
-      const pool = yield* Pool.named(Work, "workers")
-      assert.strictEqual(yield* who(pool, 3), "010")
-      yield* Pool.resize(pool, 3)
-      yield* Process.kill({ name: "workers" })
-      yield* TestNode.settle
-      assert.strictEqual(yield* who(pool, 3), "010")
-      assert.strictEqual((yield* Pool.stats(pool)).size, 2)
-      yield* Supervisor.terminateChild(tree, "workers")
-      assert.deepStrictEqual(yield* reasonOf(pool.Who()), new CallError.NoProcess({}))
-      assert.deepStrictEqual(yield* reasonOf(Pool.stats(pool)), new CallError.NoProcess({}))
-    }))
+  seeded(
+    "is found by its name, before and after it was restarted by its supervisor with its first size",
+    () =>
+      Effect.gen(function*() {
+        const Workers = Pool.make(workServer(), numbered({ size: 2 }))
+        const tree = yield* Supervisor.start(Supervisor.make({
+          children: [Pool.asChild("workers", Workers, undefined, { name: "workers" })]
+        }))
+        const pool = yield* Pool.named(Work, "workers")
+        assert.strictEqual(yield* who(pool, 3), "010")
+        yield* Pool.resize(pool, 3)
+        yield* Process.kill({ name: "workers" })
+        yield* TestNode.settle
+        assert.strictEqual(yield* who(pool, 3), "010")
+        assert.strictEqual((yield* Pool.stats(pool)).size, 2)
+        yield* Supervisor.terminateChild(tree, "workers")
+        assert.deepStrictEqual(yield* reasonOf(pool.Who()), new CallError.NoProcess({}))
+        assert.deepStrictEqual(yield* reasonOf(Pool.stats(pool)), new CallError.NoProcess({}))
+      })
+  )
 
   onNode("is a layer for a service that does not show whether it is one process or many", () =>
     Effect.gen(function*() {
@@ -596,7 +647,11 @@ describe("a pool that starts and stops", () => {
       const one = GenServer.layer(Workers, workServer(), 5)
       assert.strictEqual(yield* Effect.provide(use, many), "010")
       assert.strictEqual(yield* Effect.provide(use, one), "555")
-      const failing = Pool.layer(Workers, Pool.make(workServer({ start: () => Effect.fail(new Broken({ child: "x" })) }), { size: 1 }), 1)
+      const failing = Pool.layer(
+        Workers,
+        Pool.make(workServer({ start: () => Effect.fail(new Broken({ child: "x" })) }), { size: 1 }),
+        1
+      )
       const exit = yield* Effect.exit(Effect.scoped(Layer.build(failing)))
       assert.isTrue(Exit.isFailure(exit))
     }))
@@ -624,7 +679,11 @@ describe("a pool that starts and stops", () => {
     Effect.gen(function*() {
       const log = new Log()
       const scope = yield* Scope.make()
-      yield* Effect.provideService(Pool.start(Pool.make(workServer({ log }), numbered({ size: 2 }))), Scope.Scope, scope)
+      yield* Effect.provideService(
+        Pool.start(Pool.make(workServer({ log }), numbered({ size: 2 }))),
+        Scope.Scope,
+        scope
+      )
       yield* Scope.close(scope, Exit.void)
       assert.deepStrictEqual(log.take().split(" ").sort(), ["+0", "+1", "-0", "-1"])
     }))

@@ -48,36 +48,40 @@ describe("ProcessGroup", () => {
       assert.strictEqual(info.monitoredBy, 0)
     }))
 
-  everySeedOn([A, B], "[S22] nodes share their members, and the loss of a connection removes the other side's", (cluster) =>
-    Effect.gen(function*() {
-      yield* cluster.on(A, ProcessGroup.start())
-      yield* cluster.on(B, ProcessGroup.start())
-      const here = yield* cluster.on(A, worker)
-      const there = yield* cluster.on(B, worker)
-      yield* cluster.on(A, ProcessGroup.join("g", here))
-      yield* cluster.on(B, ProcessGroup.join("g", [there, there]))
-      yield* cluster.on(A, ProcessGroup.discover(B))
-      yield* TestNode.settle
-      const all = names([here, there, there])
-      assert.deepStrictEqual(names(yield* cluster.on(A, ProcessGroup.members("g"))), all)
-      assert.deepStrictEqual(names(yield* cluster.on(B, ProcessGroup.members("g"))), all)
-      assert.deepStrictEqual(names(yield* cluster.on(A, ProcessGroup.localMembers("g"))), names([here]))
+  everySeedOn(
+    [A, B],
+    "[S22] nodes share their members, and the loss of a connection removes the other side's",
+    (cluster) =>
+      Effect.gen(function*() {
+        yield* cluster.on(A, ProcessGroup.start())
+        yield* cluster.on(B, ProcessGroup.start())
+        const here = yield* cluster.on(A, worker)
+        const there = yield* cluster.on(B, worker)
+        yield* cluster.on(A, ProcessGroup.join("g", here))
+        yield* cluster.on(B, ProcessGroup.join("g", [there, there]))
+        yield* cluster.on(A, ProcessGroup.discover(B))
+        yield* TestNode.settle
+        const all = names([here, there, there])
+        assert.deepStrictEqual(names(yield* cluster.on(A, ProcessGroup.members("g"))), all)
+        assert.deepStrictEqual(names(yield* cluster.on(B, ProcessGroup.members("g"))), all)
+        assert.deepStrictEqual(names(yield* cluster.on(A, ProcessGroup.localMembers("g"))), names([here]))
 
-      // What changes later is told.
-      yield* cluster.on(B, ProcessGroup.leave("g", there))
-      yield* TestNode.settle
-      assert.deepStrictEqual(names(yield* cluster.on(A, ProcessGroup.members("g"))), names([here, there]))
+        // What changes later is told.
+        yield* cluster.on(B, ProcessGroup.leave("g", there))
+        yield* TestNode.settle
+        assert.deepStrictEqual(names(yield* cluster.on(A, ProcessGroup.members("g"))), names([here, there]))
 
-      yield* cluster.disconnect(A, B)
-      yield* TestNode.settle
-      assert.deepStrictEqual(names(yield* cluster.on(A, ProcessGroup.members("g"))), names([here]))
-      assert.deepStrictEqual(names(yield* cluster.on(B, ProcessGroup.members("g"))), names([there]))
+        yield* cluster.disconnect(A, B)
+        yield* TestNode.settle
+        assert.deepStrictEqual(names(yield* cluster.on(A, ProcessGroup.members("g"))), names([here]))
+        assert.deepStrictEqual(names(yield* cluster.on(B, ProcessGroup.members("g"))), names([there]))
 
-      yield* cluster.connect(A, B)
-      yield* cluster.on(B, ProcessGroup.discover(A))
-      yield* TestNode.settle
-      assert.deepStrictEqual(names(yield* cluster.on(A, ProcessGroup.members("g"))), names([here, there]))
-    }))
+        yield* cluster.connect(A, B)
+        yield* cluster.on(B, ProcessGroup.discover(A))
+        yield* TestNode.settle
+        assert.deepStrictEqual(names(yield* cluster.on(A, ProcessGroup.members("g"))), names([here, there]))
+      })
+  )
 
   everySeedOn([A, B], "a member that dies on one node is gone on the other", (cluster) =>
     Effect.gen(function*() {

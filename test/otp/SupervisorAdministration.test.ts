@@ -3,7 +3,7 @@
  */
 import { assert, describe } from "@effect/vitest"
 import { Effect, Fiber, Option } from "effect"
-import type { Node} from "effect-otp";
+import type { Node } from "effect-otp"
 import { CallError, ExitReason, GenServer, OtpError, Process, Supervisor } from "effect-otp"
 import { TestClock } from "effect/testing"
 import * as TestNode from "../../src/testing/TestNode.ts"

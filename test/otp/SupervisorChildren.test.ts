@@ -4,7 +4,7 @@
  */
 import { assert, describe } from "@effect/vitest"
 import { Context, Effect, Exit, Fiber, Layer, Logger, Option, References, Scope } from "effect"
-import type { OtpError} from "effect-otp";
+import type { OtpError } from "effect-otp"
 import { DynamicSupervisor, ExitReason, GenServer, Node, Process, Supervisor } from "effect-otp"
 import { TestClock } from "effect/testing"
 import * as TestNode from "../../src/testing/TestNode.ts"

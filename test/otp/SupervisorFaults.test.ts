@@ -4,6 +4,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Logger, Option, type Scope } from "effect"
 import { DynamicSupervisor, ExitReason, GenServer, Node, Process, Supervisor } from "effect-otp"
+import { TestClock } from "effect/testing"
+import * as TestNode from "../../src/testing/TestNode.ts"
 import { Broken, child, Log, pidOf, Probe, seeded, shown } from "./SupervisorFixtures.ts"
 
 /** On a node with the clock and the scheduler of production. */
@@ -14,13 +16,14 @@ const live = (title: string, body: () => Effect.Effect<unknown, unknown, Node.No
       Effect.suspend(body).pipe(Effect.scoped, Effect.provide(Layer.provideMerge(Node.layerLocal(), Logger.layer([]))))
   )
 
-/** Waits, turn by turn of the event loop, until something is so. */
+/** A turn of the host's event loop, in which its timers and sockets are served. */
+const turn = Effect.callback<void>((resume) => {
+  setImmediate(() => resume(Effect.void))
+})
+
+/** Waits, turn by turn, until something is so. */
 const until = (test: () => boolean): Effect.Effect<void> =>
-  Effect.suspend(() =>
-    test()
-      ? Effect.void
-      : Effect.andThen(Effect.callback<void>((resume) => void setImmediate(() => resume(Effect.void))), until(test))
-  )
+  Effect.suspend(() => test() ? Effect.void : Effect.andThen(turn, until(test)))
 
 const endless = 1_000_000_000
 
@@ -70,10 +73,11 @@ describe("a storm of restarts", () => {
         const calm = yield* GenServer.fromPid(Probe, yield* pidOf(tree, "calm"))
         assert.strictEqual(yield* calm.Name(), "calm")
         assert.strictEqual((yield* Supervisor.countChildren(tree)).specs, 2)
-        // Timers of the host and sockets are served meanwhile.
-        yield* Effect.sleep(5)
-        const before = restarts
-        yield* until(() => restarts > before)
+        for (let n = 0; n < 10; n++) {
+          const before = restarts
+          yield* turn
+          assert.isBelow(restarts - before, 5000, "restarts between two turns of the event loop")
+        }
         yield* Supervisor.terminateChild(tree, "storm")
         const after = restarts
         yield* Effect.sleep(5)
@@ -220,15 +224,22 @@ describe("exits in the middle of a start", () => {
       let starts = 0
       const a = child(log, "a", { name: "a" })
       // While b starts, a is killed.
-      const start = Effect.suspend(() =>
-        ++starts === 1 ? Effect.andThen(Process.kill({ name: "a" }), Effect.sleep(10)) : Effect.void
-      ) as Effect.Effect<void>
-      const tree = yield* Supervisor.start(Supervisor.make({
+      const { runtime } = yield* Node.Node
+      const start = Effect.suspend(() => {
+        if (++starts > 1) return Effect.void
+        runtime.resolve({ name: "a" })!.exitSignal(runtime.pid, ExitReason.kill, false)
+        return Effect.sleep(10)
+      })
+      const starting = yield* Effect.forkScoped(Supervisor.start(Supervisor.make({
         strategy: "rest_for_one",
         children: [a, child(log, "b", { start, name: "b" })]
-      }))
-      yield* until(() => log.lines.length === 6)
-      assert.strictEqual(log.take(), "+a -a +b -b +a +b")
+      })))
+      yield* TestClock.adjust(9)
+      assert.strictEqual(log.take(), "+a -a")
+      yield* TestClock.adjust(1)
+      const tree = yield* Fiber.join(starting)
+      yield* TestNode.settle
+      assert.strictEqual(log.take(), "+b -b +a +b")
       assert.strictEqual(yield* shown(tree), "a b")
     }))
 })

@@ -2,7 +2,7 @@
  * The server that these tests talk to: it counts, waits, answers later, fails, crashes and stops on request.
  */
 import { Effect, Schema } from "effect"
-import { ExitReason, type Handler, GenServer, Message, Protocol } from "effect-otp"
+import { ExitReason, GenServer, type Handler, Message, Protocol } from "effect-otp"
 
 export class TooMuch extends Schema.TaggedError<TooMuch>()("TooMuch", { max: Schema.Int }) {}
 

@@ -100,14 +100,19 @@ for (const kind of [server, process]) {
         const senders = yield* Effect.forEach(["a", "b", "c"], (name) =>
           Effect.forkChild(sendAll(address, [1, 2, 3, 4].map((n) => `${name}${n}`))))
         yield* TestNode.settle
-        assert.isTrue(senders.some((sender) => sender.pollUnsafe() === undefined))
+        assert.isTrue(senders.some((sender) =>
+          sender.pollUnsafe() === undefined
+        ))
         assert.strictEqual((yield* Effect.map(TestProcess.inspect(address), Option.getOrThrow)).messages.length, 2)
         yield* open
         yield* Fiber.joinAll(senders)
         yield* TestNode.settle
         assert.strictEqual(got.length, 12)
         for (const name of ["a", "b", "c"]) {
-          assert.deepStrictEqual(got.filter((value) => String(value).startsWith(name)), [1, 2, 3, 4].map((n) => `${name}${n}`))
+          assert.deepStrictEqual(
+            got.filter((value) => String(value).startsWith(name)),
+            [1, 2, 3, 4].map((n) => `${name}${n}`)
+          )
         }
         assert.strictEqual(yield* droppedOf(address), 0)
       }))
@@ -127,17 +132,20 @@ for (const kind of [server, process]) {
         assert.deepStrictEqual(got, ["first", "second"])
       }))
 
-    everySeed("suspend: senders go on when the process ends, and what they had is counted as discarded", () =>
-      Effect.gen(function*() {
-        const { address } = yield* kind.start({ capacity: 1 })
-        const before = (yield* Node.statistics).discarded
-        yield* Process.send(address, "waits")
-        const senders = yield* Effect.forEach([1, 2, 3], (n) => Effect.forkChild(Process.send(address, n)))
-        yield* TestNode.settle
-        yield* Process.kill(address)
-        yield* Fiber.joinAll(senders)
-        assert.strictEqual((yield* Node.statistics).discarded - before, 4)
-      }))
+    everySeed(
+      "suspend: senders go on when the process ends, and what they had is counted as discarded",
+      () =>
+        Effect.gen(function*() {
+          const { address } = yield* kind.start({ capacity: 1 })
+          const before = (yield* Node.statistics).discarded
+          yield* Process.send(address, "waits")
+          const senders = yield* Effect.forEach([1, 2, 3], (n) => Effect.forkChild(Process.send(address, n)))
+          yield* TestNode.settle
+          yield* Process.kill(address)
+          yield* Fiber.joinAll(senders)
+          assert.strictEqual((yield* Node.statistics).discarded - before, 4)
+        })
+    )
 
     everySeed("suspend: senders that come while it ends are not left waiting", (seed) =>
       Effect.gen(function*() {
@@ -148,6 +156,7 @@ for (const kind of [server, process]) {
         for (let i = 0; i < seed % 6; i++) yield* Effect.yieldNow
         yield* Process.kill(address)
         yield* Fiber.joinAll(senders)
+        yield* TestNode.settle
         assert.strictEqual((yield* Node.statistics).discarded - before, 6)
       }))
 
@@ -210,17 +219,20 @@ for (const kind of [server, process]) {
         assert.strictEqual((yield* Node.statistics).discarded - before, 2)
       }))
 
-    everySeed("forward: two full processes that are each other's fallback drop and count", () =>
-      Effect.gen(function*() {
-        const a = yield* kind.start({ capacity: 1, overflow: { forward: { name: "b" }, tag: "a" } })
-        const b = yield* kind.start({ capacity: 1, overflow: { forward: { name: "a" }, tag: "b" } })
-        yield* Process.register("a", a.address)
-        yield* Process.register("b", b.address)
-        yield* sendAll(a.address, [1, 2, 3])
-        yield* TestNode.settle
-        assert.deepStrictEqual([yield* lengthOf(a.address), yield* lengthOf(b.address)], [1, 1])
-        assert.deepStrictEqual([yield* droppedOf(a.address), yield* droppedOf(b.address)], [0, 1])
-      }))
+    everySeed(
+      "forward: two full processes that are each other's fallback drop and count",
+      () =>
+        Effect.gen(function*() {
+          const a = yield* kind.start({ capacity: 1, overflow: { forward: { name: "b" }, tag: "a" } })
+          const b = yield* kind.start({ capacity: 1, overflow: { forward: { name: "a" }, tag: "b" } })
+          yield* Process.register("a", a.address)
+          yield* Process.register("b", b.address)
+          yield* sendAll(a.address, [1, 2, 3])
+          yield* TestNode.settle
+          assert.deepStrictEqual([yield* lengthOf(a.address), yield* lengthOf(b.address)], [1, 1])
+          assert.deepStrictEqual([yield* droppedOf(a.address), yield* droppedOf(b.address)], [0, 1])
+        })
+    )
 
     for (const overflow of ["suspend", "fail", "dropNew", "dropOld"] as const) {
       everySeed(`${overflow}: exits and Downs are never dropped, and keep their place`, () =>
@@ -237,7 +249,11 @@ for (const kind of [server, process]) {
           if (overflow === "dropOld") yield* Process.send(address, 3)
           yield* open
           const tags = got.map((value) =>
-            value instanceof Signal.Exit ? ExitReason.format(value.reason) : value instanceof Signal.Down ? "down" : value
+            value instanceof Signal.Exit
+              ? ExitReason.format(value.reason)
+              : value instanceof Signal.Down
+              ? "down"
+              : value
           )
           assert.deepStrictEqual(
             tags,
@@ -294,7 +310,9 @@ for (const kind of [server, process]) {
       Effect.gen(function*() {
         for (const capacity of [0, -1, Number.NaN]) {
           const exit = yield* Effect.exit(kind.start({ capacity }))
-          assert.isTrue(Exit.isFailure(exit) && Cause.pretty(exit.cause).includes("a mailbox holds at least one message"))
+          assert.isTrue(
+            Exit.isFailure(exit) && Cause.pretty(exit.cause).includes("a mailbox holds at least one message")
+          )
         }
         assert.strictEqual((yield* Node.processes).length, 0)
       }))
@@ -329,20 +347,23 @@ describe("a call to a full mailbox", () => {
       }
     }))
 
-  everySeed("under dropOld takes the place of the oldest; a call that is dropped so fails with MailboxFull", () =>
-    Effect.gen(function*() {
-      const { address, got, open } = yield* server.start({ capacity: 2, overflow: "dropOld" })
-      const ref = yield* GenServer.fromPid(Sink, (yield* Effect.map(Process.info(address), Option.getOrThrow)).pid)
-      const dropped = yield* Effect.forkChild(Effect.flip(ref.Get(undefined, { timeout: "Infinity" })))
-      yield* TestNode.settle
-      yield* Process.send(address, 1)
-      const kept = yield* Effect.forkChild(ref.Get(undefined, { timeout: "Infinity" }))
-      yield* TestNode.settle
-      assert.deepStrictEqual((yield* Fiber.join(dropped)).reason, new CallError.MailboxFull({ capacity: 2 }))
-      yield* open
-      assert.deepStrictEqual(yield* Fiber.join(kept), [1])
-      assert.deepStrictEqual(got, [1])
-    }))
+  everySeed(
+    "under dropOld takes the place of the oldest; a call that is dropped so fails with MailboxFull",
+    () =>
+      Effect.gen(function*() {
+        const { address, got, open } = yield* server.start({ capacity: 2, overflow: "dropOld" })
+        const ref = yield* GenServer.fromPid(Sink, (yield* Effect.map(Process.info(address), Option.getOrThrow)).pid)
+        const dropped = yield* Effect.forkChild(Effect.flip(ref.Get(undefined, { timeout: "Infinity" })))
+        yield* TestNode.settle
+        yield* Process.send(address, 1)
+        const kept = yield* Effect.forkChild(ref.Get(undefined, { timeout: "Infinity" }))
+        yield* TestNode.settle
+        assert.deepStrictEqual((yield* Fiber.join(dropped)).reason, new CallError.MailboxFull({ capacity: 2 }))
+        yield* open
+        assert.deepStrictEqual(yield* Fiber.join(kept), [1])
+        assert.deepStrictEqual(got, [1])
+      })
+  )
 
   everySeed("of a low-level process: one that dropOld drops fails with MailboxFull", () =>
     Effect.gen(function*() {
@@ -356,19 +377,22 @@ describe("a call to a full mailbox", () => {
 })
 
 describe("casts to a full mailbox", () => {
-  everySeed("of a checked ref fail with a typed error, those of a plain ref are dropped and counted", () =>
-    Effect.gen(function*() {
-      for (const kind of [server, process]) {
-        const { address } = yield* kind.start({ capacity: 1, overflow: "fail" })
-        const ref = yield* GenServer.fromPid(Sink, (yield* Effect.map(Process.info(address), Option.getOrThrow)).pid)
-        const checked = GenServer.checked(ref)
-        yield* checked.Put({ n: 1 })
-        const error = yield* Effect.flip(checked.Put({ n: 2 }))
-        assert.deepStrictEqual(error.reason, new CallError.MailboxFull({ capacity: 1 }))
-        yield* ref.Put({ n: 3 })
-        assert.strictEqual(yield* droppedOf(address), 1)
-      }
-    }))
+  everySeed(
+    "of a checked ref fail with a typed error, those of a plain ref are dropped and counted",
+    () =>
+      Effect.gen(function*() {
+        for (const kind of [server, process]) {
+          const { address } = yield* kind.start({ capacity: 1, overflow: "fail" })
+          const ref = yield* GenServer.fromPid(Sink, (yield* Effect.map(Process.info(address), Option.getOrThrow)).pid)
+          const checked = GenServer.checked(ref)
+          yield* checked.Put({ n: 1 })
+          const error = yield* Effect.flip(checked.Put({ n: 2 }))
+          assert.deepStrictEqual(error.reason, new CallError.MailboxFull({ capacity: 1 }))
+          yield* ref.Put({ n: 3 })
+          assert.strictEqual(yield* droppedOf(address), 1)
+        }
+      })
+  )
 
   everySeed("are forwarded as a process without the protocol would receive them", () =>
     Effect.gen(function*() {

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Layer, Scope } from "effect"
-import type { CallError} from "effect-otp";
+import type { CallError } from "effect-otp"
 import { ExitReason, GenServer, Node, Process } from "effect-otp"
 import { Journal, Probe, TestNode } from "effect-otp/testing"
 import { TestClock } from "effect/testing"
@@ -59,27 +59,30 @@ describe("a node", () => {
       yield* fresh.close
     }))
 
-  everySeed("shuts its processes down when it goes, newest first, parents before their children's time is up", () =>
-    Effect.gen(function*() {
-      const log = seen()
-      const { close, node, on } = yield* nodeIn()
-      const journal = yield* on(Journal.make)
-      yield* on(Process.spawnDetached(() => Effect.never, { name: "first" }))
-      yield* on(GenServer.startDetached(counterServer(log), 0, { name: "server", trapExit: true }))
-      yield* on(Process.spawnDetached(
-        () => Effect.andThen(Process.spawn(() => Effect.never, { name: "child" }), Effect.never),
-        { name: "parent" }
-      ))
-      yield* TestNode.settle
-      yield* close
-      yield* journal.expectOrder(
-        { tag: "Exit", name: "child" },
-        { tag: "Exit", name: "parent" },
-        { tag: "Exit", name: "server" },
-        { tag: "Exit", name: "first", reason: "Shutdown" }
-      )
-      assert.strictEqual(node.runtime.processes.size, 0)
-    }))
+  everySeed(
+    "shuts its processes down when it goes, newest first, parents before their children's time is up",
+    () =>
+      Effect.gen(function*() {
+        const log = seen()
+        const { close, node, on } = yield* nodeIn()
+        const journal = yield* on(Journal.make)
+        yield* on(Process.spawnDetached(() => Effect.never, { name: "first" }))
+        yield* on(GenServer.startDetached(counterServer(log), 0, { name: "server", trapExit: true }))
+        yield* on(Process.spawnDetached(
+          () => Effect.andThen(Process.spawn(() => Effect.never, { name: "child" }), Effect.never),
+          { name: "parent" }
+        ))
+        yield* TestNode.settle
+        yield* close
+        yield* journal.expectOrder(
+          { tag: "Exit", name: "child" },
+          { tag: "Exit", name: "parent" },
+          { tag: "Exit", name: "server" },
+          { tag: "Exit", name: "first", reason: "Shutdown" }
+        )
+        assert.strictEqual(node.runtime.processes.size, 0)
+      })
+  )
 
   everySeed("kills on its way down who does not end in 5 seconds", () =>
     Effect.gen(function*() {
@@ -98,10 +101,12 @@ describe("a node", () => {
     Effect.gen(function*() {
       const { close, on } = yield* nodeIn()
       yield* close
-      for (const start of [
-        Process.spawnDetached(() => Effect.void),
-        GenServer.startDetached(counterServer(), 0)
-      ]) {
+      for (
+        const start of [
+          Process.spawnDetached(() => Effect.void),
+          GenServer.startDetached(counterServer(), 0)
+        ]
+      ) {
         const error = yield* Effect.flip(on(start as Effect.Effect<unknown, CallError.StartError, Node.Node>))
         assert.strictEqual(error.reason._tag, "NodeDown")
       }

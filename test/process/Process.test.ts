@@ -3,7 +3,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Fiber, Option, Queue, Schema } from "effect"
-import type { CallError} from "effect-otp";
+import type { CallError } from "effect-otp"
 import { GenServer, Message, Node, Process, ProcessRef, Protocol, Signal } from "effect-otp"
 import { Probe, TestNode } from "effect-otp/testing"
 import { TestClock } from "effect/testing"
@@ -15,20 +15,23 @@ const infoOf = (target: Process.Target) => Effect.map(Process.info(target), Opti
 class Config extends Context.Service<Config, { readonly value: number }>()("test/Config") {}
 
 describe("a process", () => {
-  everySeed("has a pid of its own, of its node, and a parent when a process has started it", () =>
-    Effect.gen(function*() {
-      const node = yield* Node.Node
-      const got = yield* Process.run(Effect.gen(function*() {
-        const self = yield* Process.self
-        const child = yield* Probe.make()
-        return { self, parent: yield* Process.parent, childsParent: yield* child.as(Process.parent) }
-      }))
-      assert.deepStrictEqual([got.self.node, got.self.creation], [node.name, node.creation])
-      assert.isTrue(Option.isNone(got.parent))
-      assert.strictEqual(String(Option.getOrThrow(got.childsParent)), String(got.self))
-      const pids = yield* Effect.forEach([1, 2, 3], () => Process.spawn(() => Effect.void))
-      assert.strictEqual(new Set(pids.map(String)).size, 3)
-    }))
+  everySeed(
+    "has a pid of its own, of its node, and a parent when a process has started it",
+    () =>
+      Effect.gen(function*() {
+        const node = yield* Node.Node
+        const got = yield* Process.run(Effect.gen(function*() {
+          const self = yield* Process.self
+          const child = yield* Probe.make()
+          return { self, parent: yield* Process.parent, childsParent: yield* child.as(Process.parent) }
+        }))
+        assert.deepStrictEqual([got.self.node, got.self.creation], [node.name, node.creation])
+        assert.isTrue(Option.isNone(got.parent))
+        assert.strictEqual(String(Option.getOrThrow(got.childsParent)), String(got.self))
+        const pids = yield* Effect.forEach([1, 2, 3], () => Process.spawn(() => Effect.void))
+        assert.strictEqual(new Set(pids.map(String)).size, 3)
+      })
+  )
 
   everySeed("has the services of whoever starts it, and a scope of its own", () =>
     Effect.gen(function*() {
@@ -36,7 +39,9 @@ describe("a process", () => {
         Effect.gen(function*() {
           const { value } = yield* Config
           let released = false
-          const inner = yield* Process.spawn(() => Effect.acquireRelease(Config, () => Effect.sync(() => released = true)))
+          const inner = yield* Process.spawn(() =>
+            Effect.acquireRelease(Config, () => Effect.sync(() => released = true))
+          )
           yield* Process.awaitExit(inner)
           return [value, released]
         })
@@ -59,7 +64,10 @@ describe("a process", () => {
     Effect.gen(function*() {
       const pid = yield* Process.spawn(() =>
         Effect.forever(Effect.flatMap(Process.receive(Signal.RequestSchema), (request) =>
-          Effect.andThen(request.from.reply((request.payload as { readonly n: number }).n * 2), request.from.reply(-1))))
+          Effect.andThen(
+            request.from.reply((request.payload as { readonly n: number }).n * 2),
+            request.from.reply(-1)
+          )))
       )
       const ref = yield* ProcessRef.fromPid(Counter, pid)
       assert.strictEqual(yield* ref.Add({ n: 21 }), 42)
@@ -67,7 +75,9 @@ describe("a process", () => {
 
   everySeed("that ends fails the calls that wait for it with its reason", () =>
     Effect.gen(function*() {
-      const pid = yield* Process.spawnDetached(() => Effect.andThen(Process.receive(Signal.RequestSchema), Effect.die("boom")))
+      const pid = yield* Process.spawnDetached(() =>
+        Effect.andThen(Process.receive(Signal.RequestSchema), Effect.die("boom"))
+      )
       const ref = yield* ProcessRef.fromPid(Counter, pid)
       const calls = yield* Effect.forEach([1, 2, 3], (n) => Effect.forkChild(Effect.flip(ref.Add({ n }))))
       for (const error of yield* Fiber.joinAll(calls)) {
@@ -120,7 +130,9 @@ describe("the environment", () => {
 
   everySeed("of a server comes from its options and its parent", () =>
     Effect.gen(function*() {
-      class Env extends Protocol.make("Env", Message.Call("Get", { payload: { key: Schema.String }, success: Schema.Unknown })) {}
+      class Env
+        extends Protocol.make("Env", Message.Call("Get", { payload: { key: Schema.String }, success: Schema.Unknown }))
+      {}
       const server = GenServer.make(Env, () =>
         Effect.succeed(Env.of({ Get: ({ key }) => Effect.map(Process.getEnv(key), Option.getOrUndefined) })))
       const parent = yield* Probe.make()
@@ -165,56 +177,59 @@ describe("sending", () => {
       assert.strictEqual(yield* probe.expectMessage(Schema.Unknown), value)
     }))
 
-  everySeed("reaches a server as an info when tag and payload fit, whatever the payload, else through unhandled", () =>
-    Effect.gen(function*() {
-      const got: Array<unknown> = []
-      class Infos extends Protocol.make(
-        "Infos",
-        Message.Info("Fields", { payload: { n: Schema.Int } }),
-        Message.Info("Plain", { payload: Schema.Int }),
-        Message.Info("List", { payload: Schema.Array(Schema.Int) }),
-        Message.Info("Empty"),
-        Message.Cast("NoInfo", { payload: { n: Schema.Int } })
-      ) {}
-      const ref = yield* GenServer.start(GenServer.make(Infos, () =>
-        Effect.succeed(Infos.of({
-          Fields: ({ n }) => void got.push(["Fields", n]),
-          Plain: (n) => void got.push(["Plain", n]),
-          List: (list) => void got.push(["List", ...list]),
-          Empty: () => void got.push(["Empty"]),
-          NoInfo: () => void got.push(["NoInfo"]),
-          unhandled: (term) => void got.push(term)
-        }))))
-      yield* ref.Fields({ n: 1 })
-      yield* ref.Plain(2)
-      yield* ref.List([3, 4])
-      yield* ref.Empty()
-      const values: ReadonlyArray<unknown> = [
-        { _tag: "Fields", n: 5 },
-        { _tag: "Plain", payload: 6 },
-        { _tag: "List", payload: [7] },
-        { _tag: "Empty" },
-        { _tag: "NoInfo", n: 8 },
-        { _tag: "Fields", n: "bad" },
-        { _tag: "Other" },
-        null,
-        "text",
-        { _tag: 9 }
-      ]
-      for (const value of values) yield* Process.send(ref, value)
-      yield* TestNode.settle
-      assert.deepStrictEqual(got, [
-        ["Fields", 1],
-        ["Plain", 2],
-        ["List", 3, 4],
-        ["Empty"],
-        ["Fields", 5],
-        ["Plain", 6],
-        ["List", 7],
-        ["Empty"],
-        ...values.slice(4)
-      ])
-    }))
+  everySeed(
+    "reaches a server as an info when tag and payload fit, whatever the payload, else through unhandled",
+    () =>
+      Effect.gen(function*() {
+        const got: Array<unknown> = []
+        class Infos extends Protocol.make(
+          "Infos",
+          Message.Info("Fields", { payload: { n: Schema.Int } }),
+          Message.Info("Plain", { payload: Schema.Int }),
+          Message.Info("List", { payload: Schema.Array(Schema.Int) }),
+          Message.Info("Empty"),
+          Message.Cast("NoInfo", { payload: { n: Schema.Int } })
+        ) {}
+        const ref = yield* GenServer.start(GenServer.make(Infos, () =>
+          Effect.succeed(Infos.of({
+            Fields: ({ n }) => void got.push(["Fields", n]),
+            Plain: (n) => void got.push(["Plain", n]),
+            List: (list) => void got.push(["List", ...list]),
+            Empty: () => void got.push(["Empty"]),
+            NoInfo: () => void got.push(["NoInfo"]),
+            unhandled: (term) => void got.push(term)
+          }))))
+        yield* ref.Fields({ n: 1 })
+        yield* ref.Plain(2)
+        yield* ref.List([3, 4])
+        yield* ref.Empty()
+        const values: ReadonlyArray<unknown> = [
+          { _tag: "Fields", n: 5 },
+          { _tag: "Plain", payload: 6 },
+          { _tag: "List", payload: [7] },
+          { _tag: "Empty" },
+          { _tag: "NoInfo", n: 8 },
+          { _tag: "Fields", n: "bad" },
+          { _tag: "Other" },
+          null,
+          "text",
+          { _tag: 9 }
+        ]
+        for (const value of values) yield* Process.send(ref, value)
+        yield* TestNode.settle
+        assert.deepStrictEqual(got, [
+          ["Fields", 1],
+          ["Plain", 2],
+          ["List", 3, 4],
+          ["Empty"],
+          ["Fields", 5],
+          ["Plain", 6],
+          ["List", 7],
+          ["Empty"],
+          ...values.slice(4)
+        ])
+      })
+  )
 
   everySeed("F19: a schema that throws at a value ends neither sender nor receiver", () =>
     Effect.gen(function*() {
@@ -225,8 +240,13 @@ describe("sending", () => {
       }))
       class Infos extends Protocol.make("Infos", Message.Info("Tick", { payload: { n: Broken } })) {}
       const ref = yield* GenServer.start(GenServer.make(Infos, () =>
-        Effect.succeed(Infos.of({ Tick: ({ n }) => void got.push(n), unhandled: (term) => void got.push(term) }))))
-      for (const n of [1, 13, 2]) yield* Process.send(ref, { _tag: "Tick", n })
+        Effect.succeed(Infos.of({
+          Tick: ({ n }) => void got.push(n),
+          unhandled: (term) => void got.push(term)
+        }))))
+      for (const n of [1, 13, 2]) {
+        yield* Process.send(ref, { _tag: "Tick", n })
+      }
       yield* Process.sendAfter(ref, { _tag: "Tick", n: 13 }, 0)
       yield* Process.sendAfter(ref, { _tag: "Tick", n: 3 }, 0)
       yield* TestNode.settle
@@ -239,7 +259,12 @@ describe("Process.info", () => {
     Effect.gen(function*() {
       const parent = yield* Probe.make()
       const server = yield* parent.as(
-        GenServer.startDetached(counterServer(), 3, { name: "counter", label: "the counter", trapExit: true, mailbox: { capacity: 10 } })
+        GenServer.startDetached(counterServer(), 3, {
+          name: "counter",
+          label: "the counter",
+          trapExit: true,
+          mailbox: { capacity: 10 }
+        })
       )
       yield* parent.link(server)
       yield* parent.monitor(server)
@@ -248,7 +273,12 @@ describe("Process.info", () => {
       yield* server.Note({ n: 1 })
       const info = yield* infoOf(server)
       assert.deepStrictEqual(
-        { ...info, pid: String(info.pid), links: info.links.map(String), parent: String(Option.getOrThrow(info.parent)) },
+        {
+          ...info,
+          pid: String(info.pid),
+          links: info.links.map(String),
+          parent: String(Option.getOrThrow(info.parent))
+        },
         {
           pid: String(server.pid),
           names: ["counter"],
@@ -276,7 +306,10 @@ describe("Process.info", () => {
   everySeed("shows a low-level process, its label, and that it is ending", () =>
     Effect.gen(function*() {
       const pid = yield* Process.spawnDetached(() =>
-        Effect.andThen(Process.label("worker 7"), Effect.andThen(Effect.addFinalizer(() => Effect.sleep(10)), Effect.never))
+        Effect.andThen(
+          Process.label("worker 7"),
+          Effect.andThen(Effect.addFinalizer(() => Effect.sleep(10)), Effect.never)
+        )
       )
       yield* TestNode.settle
       const info = yield* infoOf(pid)
@@ -319,29 +352,31 @@ describe("a hog", () => {
       assert.isAbove(spins, 0)
     }))
 
-  everySeed("that sends itself messages for ever does not starve the others, nor its own signals", () =>
-    Effect.gen(function*() {
-      class Hog extends Protocol.make("Hog", Message.Cast("Again"), Message.Call("Count", { success: Schema.Int })) {}
-      const hog = yield* GenServer.startDetached(
-        GenServer.make(Hog, {
-          init: () => Effect.succeed(0),
-          handlers: {
-            Again: (_, count, { self }) =>
-              Effect.as(Process.send(self, { _tag: "x" }), GenServer.next(count + 1)),
-            Count: (_, count) => GenServer.reply(count, count),
-            unhandled: (_, count, { self }) => Effect.as(Process.send(self, { _tag: "x" }), GenServer.next(count + 1))
-          }
-        })
-      )
-      yield* hog.Again()
-      const server = yield* GenServer.start(counterServer(), 0)
-      for (let n = 0; n < 10; n++) yield* server.Add({ n: 1 })
-      assert.isAbove(yield* hog.Count(), 0)
-      const probe = yield* Probe.make()
-      yield* probe.monitor(hog)
-      yield* Process.exit(hog)
-      yield* probe.expectDown({ of: hog, reason: "Shutdown" })
-    }))
+  everySeed(
+    "that sends itself messages for ever does not starve the others, nor its own signals",
+    () =>
+      Effect.gen(function*() {
+        class Hog extends Protocol.make("Hog", Message.Cast("Again"), Message.Call("Count", { success: Schema.Int })) {}
+        const hog = yield* GenServer.startDetached(
+          GenServer.make(Hog, {
+            init: () => Effect.succeed(0),
+            handlers: {
+              Again: (_, count, { self }) => Effect.as(Process.send(self, { _tag: "x" }), GenServer.next(count + 1)),
+              Count: (_, count) => GenServer.reply(count, count),
+              unhandled: (_, count, { self }) => Effect.as(Process.send(self, { _tag: "x" }), GenServer.next(count + 1))
+            }
+          })
+        )
+        yield* hog.Again()
+        const server = yield* GenServer.start(counterServer(), 0)
+        for (let n = 0; n < 10; n++) yield* server.Add({ n: 1 })
+        assert.isAbove(yield* hog.Count(), 0)
+        const probe = yield* Probe.make()
+        yield* probe.monitor(hog)
+        yield* Process.exit(hog)
+        yield* probe.expectDown({ of: hog, reason: "Shutdown" })
+      })
+  )
 
   it.live("leaves the event loop its turns", () =>
     Effect.gen(function*() {

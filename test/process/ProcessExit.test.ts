@@ -20,34 +20,40 @@ const kinds = [
 
 describe("exit signals", () => {
   for (const { name, start } of kinds) {
-    everySeed(`[S16] kill that is sent is seen as killed, also by who traps it (${name})`, () =>
-      Effect.gen(function*() {
-        const probe = yield* Probe.make()
-        for (const trapExit of [false, true]) {
-          const pid = yield* start(trapExit)
-          yield* probe.link(pid)
-          yield* probe.monitor(pid)
-          yield* Process.exit(pid, ExitReason.kill)
-          yield* probe.fishFor((value) => value instanceof Signal.Exit && value.reason._tag === "Killed")
-          yield* probe.expectDown({ of: pid, reason: "Killed" })
-        }
-      }))
+    everySeed(
+      `[S16] kill that is sent is seen as killed, also by who traps it (${name})`,
+      () =>
+        Effect.gen(function*() {
+          const probe = yield* Probe.make()
+          for (const trapExit of [false, true]) {
+            const pid = yield* start(trapExit)
+            yield* probe.link(pid)
+            yield* probe.monitor(pid)
+            yield* Process.exit(pid, ExitReason.kill)
+            yield* probe.fishFor((value) => value instanceof Signal.Exit && value.reason._tag === "Killed")
+            yield* probe.expectDown({ of: pid, reason: "Killed" })
+          }
+        })
+    )
 
-    everySeed(`[S16] a reason kill that comes through a link is an ordinary one (${name})`, () =>
-      Effect.gen(function*() {
-        const probe = yield* Probe.make()
-        const trapping = yield* start(true)
-        const plain = yield* start()
-        for (const pid of [trapping, plain]) {
-          yield* probe.monitor(pid)
-          const source = yield* Probe.make()
-          yield* source.link(pid)
-          yield* source.end(ExitReason.kill)
-          if (pid === plain) yield* probe.expectDown({ of: pid, reason: "Kill" })
-          else yield* probe.expectNoMessage()
-        }
-        assert.isTrue(yield* Process.isAlive(trapping))
-      }))
+    everySeed(
+      `[S16] a reason kill that comes through a link is an ordinary one (${name})`,
+      () =>
+        Effect.gen(function*() {
+          const probe = yield* Probe.make()
+          const trapping = yield* start(true)
+          const plain = yield* start()
+          for (const pid of [trapping, plain]) {
+            yield* probe.monitor(pid)
+            const source = yield* Probe.make()
+            yield* source.link(pid)
+            yield* source.end(ExitReason.kill)
+            if (pid === plain) yield* probe.expectDown({ of: pid, reason: "Kill" })
+            else yield* probe.expectNoMessage()
+          }
+          assert.isTrue(yield* Process.isAlive(trapping))
+        })
+    )
 
     everySeed(`[S17] normal to another is ignored, or a message when trapped (${name})`, () =>
       Effect.gen(function*() {
@@ -61,7 +67,14 @@ describe("exit signals", () => {
     everySeed(`every other reason ends who does not trap, with that reason (${name})`, () =>
       Effect.gen(function*() {
         const probe = yield* Probe.make()
-        for (const reason of [ExitReason.shutdown, ExitReason.shutdownWith("x"), ExitReason.error("bad"), ExitReason.noProc]) {
+        for (
+          const reason of [
+            ExitReason.shutdown,
+            ExitReason.shutdownWith("x"),
+            ExitReason.error("bad"),
+            ExitReason.noProc
+          ]
+        ) {
           const pid = yield* start()
           yield* probe.monitor(pid)
           yield* Process.exit(pid, reason)
@@ -91,7 +104,11 @@ describe("exit signals", () => {
       yield* probe.expectDown({ of: plain, reason: "Normal", within: 1 })
       const trapped: Array<unknown> = []
       const trapping = yield* Process.spawn(
-        () => Effect.andThen(exitSelf, Effect.map(Process.receive(Signal.ExitSchema), (exit) => trapped.push(exit.reason._tag))),
+        () =>
+          Effect.andThen(
+            exitSelf,
+            Effect.map(Process.receive(Signal.ExitSchema), (exit) => trapped.push(exit.reason._tag))
+          ),
         { trapExit: true }
       )
       yield* probe.monitor(trapping)
@@ -126,13 +143,21 @@ describe("the end of a process", () => {
     Effect.gen(function*() {
       const probe = yield* Probe.make()
       const boom = new Error("boom")
-      const ends: ReadonlyArray<readonly [Effect.Effect<unknown, unknown>, (reason: ExitReason.ExitReason) => boolean]> = [
+      const ends: ReadonlyArray<
+        readonly [Effect.Effect<unknown, unknown>, (reason: ExitReason.ExitReason) => boolean]
+      > = [
         [Effect.succeed(1), (reason) => reason._tag === "Normal"],
-        [Effect.fail("typed"), (reason) => reason._tag === "Error" && reason.error === "typed" && reason.cause !== undefined],
+        [
+          Effect.fail("typed"),
+          (reason) => reason._tag === "Error" && reason.error === "typed" && reason.cause !== undefined
+        ],
         [Effect.die(boom), (reason) => reason._tag === "Error" && reason.error === boom],
-        [Effect.sync(() => {
-          throw boom
-        }), (reason) => reason._tag === "Error" && reason.error === boom],
+        [
+          Effect.sync(() => {
+            throw boom
+          }),
+          (reason) => reason._tag === "Error" && reason.error === boom
+        ],
         [Process.exitSelf(ExitReason.shutdownWith("x")), (reason) => ExitReason.format(reason) === "{shutdown, x}"],
         [Effect.interrupt, (reason) => reason._tag === "Shutdown"]
       ]
@@ -185,7 +210,9 @@ describe("the end of a process", () => {
         Effect.acquireRelease(Effect.void, (_, exit) => Effect.sync(() => released.push(`${name} ${exit._tag}`)))
       const probe = yield* Probe.make()
       const well = yield* Process.spawn(() => Effect.andThen(holding("well"), Effect.sleep(1)))
-      const badly = yield* Process.spawn(() => Effect.andThen(holding("badly"), Effect.andThen(Effect.sleep(2), Effect.die("x"))))
+      const badly = yield* Process.spawn(() =>
+        Effect.andThen(holding("badly"), Effect.andThen(Effect.sleep(2), Effect.die("x")))
+      )
       const killed = yield* Process.spawn(() => Effect.andThen(holding("killed"), Effect.never))
       const asked = yield* Process.spawn(() => Effect.andThen(holding("asked"), Effect.never))
       yield* TestNode.settle
@@ -220,46 +247,54 @@ describe("the end of a process", () => {
       assert.deepStrictEqual(log, ["finalized"])
     }))
 
-  everySeed("a defect in a finalizer is the reason of a process that would have ended well, and of no other", () =>
-    Effect.gen(function*() {
-      const probe = yield* Probe.make()
-      const broken = Effect.addFinalizer(() => Effect.die("broken finalizer"))
-      const well = yield* Process.spawn(() => Effect.andThen(broken, Effect.sleep(1)))
-      const badly = yield* Process.spawn(() => Effect.andThen(broken, Effect.andThen(Effect.sleep(2), Effect.die("first"))))
-      for (const pid of [well, badly]) yield* probe.monitor(pid)
-      yield* probe.expectDown({ of: well, reason: ExitReason.error("broken finalizer"), within: 1 })
-      yield* probe.expectDown({ of: badly, reason: ExitReason.error("first"), within: 1 })
-    }))
+  everySeed(
+    "a defect in a finalizer is the reason of a process that would have ended well, and of no other",
+    () =>
+      Effect.gen(function*() {
+        const probe = yield* Probe.make()
+        const broken = Effect.addFinalizer(() => Effect.die("broken finalizer"))
+        const well = yield* Process.spawn(() => Effect.andThen(broken, Effect.sleep(1)))
+        const badly = yield* Process.spawn(() =>
+          Effect.andThen(broken, Effect.andThen(Effect.sleep(2), Effect.die("first")))
+        )
+        for (const pid of [well, badly]) yield* probe.monitor(pid)
+        yield* probe.expectDown({ of: well, reason: ExitReason.error("broken finalizer"), within: 1 })
+        yield* probe.expectDown({ of: badly, reason: ExitReason.error("first"), within: 1 })
+      })
+  )
 
-  everySeed("a killed process whose finalizers hang counts as dead after the grace, its links and names with it", () =>
-    Effect.gen(function*() {
-      const journal = yield* Journal.make
-      const probe = yield* Probe.make()
-      const gate = yield* Deferred.make<void>()
-      let finalized = false
-      const pid = yield* Process.spawnDetached(
-        () =>
-          Effect.andThen(
-            Effect.addFinalizer(() => Effect.andThen(Deferred.await(gate), Effect.sync(() => finalized = true))),
-            Effect.never
-          ),
-        { name: "stubborn" }
-      )
-      yield* TestNode.settle
-      yield* probe.monitor(pid)
-      yield* probe.link(pid)
-      yield* Process.kill(pid)
-      yield* probe.expectNoMessage("4999 millis")
-      assert.isFalse(yield* Process.isAlive(pid))
-      yield* probe.fishFor((value) => value instanceof Signal.Exit && value.reason._tag === "Killed", { within: 1 })
-      yield* probe.expectDown({ of: pid, reason: "Killed" })
-      assert.strictEqual((yield* Process.whereis("stubborn"))._tag, "None")
-      yield* Deferred.succeed(gate, undefined)
-      yield* TestNode.settle
-      assert.isTrue(finalized)
-      yield* probe.expectNoMessage()
-      yield* journal.expect({ tag: "Exit", name: "stubborn" }, { times: 1 })
-    }))
+  everySeed(
+    "a killed process whose finalizers hang counts as dead after the grace, its links and names with it",
+    () =>
+      Effect.gen(function*() {
+        const journal = yield* Journal.make
+        const probe = yield* Probe.make()
+        const gate = yield* Deferred.make<void>()
+        let finalized = false
+        const pid = yield* Process.spawnDetached(
+          () =>
+            Effect.andThen(
+              Effect.addFinalizer(() => Effect.andThen(Deferred.await(gate), Effect.sync(() => finalized = true))),
+              Effect.never
+            ),
+          { name: "stubborn" }
+        )
+        yield* TestNode.settle
+        yield* probe.monitor(pid)
+        yield* probe.link(pid)
+        yield* Process.kill(pid)
+        yield* probe.expectNoMessage("4999 millis")
+        assert.isFalse(yield* Process.isAlive(pid))
+        yield* probe.fishFor((value) => value instanceof Signal.Exit && value.reason._tag === "Killed", { within: 1 })
+        yield* probe.expectDown({ of: pid, reason: "Killed" })
+        assert.strictEqual((yield* Process.whereis("stubborn"))._tag, "None")
+        yield* Deferred.succeed(gate, undefined)
+        yield* TestNode.settle
+        assert.isTrue(finalized)
+        yield* probe.expectNoMessage()
+        yield* journal.expect({ tag: "Exit", name: "stubborn" }, { times: 1 })
+      })
+  )
 
   everySeed("a kill during a slow shutdown starts the grace", () =>
     Effect.gen(function*() {
@@ -279,7 +314,9 @@ describe("the end of a process", () => {
   it.effect("the grace is an option of the node", () =>
     Effect.gen(function*() {
       const probe = yield* Probe.make()
-      const pid = yield* Process.spawnDetached(() => Effect.andThen(Effect.addFinalizer(() => Effect.never), Effect.never))
+      const pid = yield* Process.spawnDetached(() =>
+        Effect.andThen(Effect.addFinalizer(() => Effect.never), Effect.never)
+      )
       yield* TestNode.settle
       yield* probe.monitor(pid)
       yield* Process.kill(pid)
@@ -287,21 +324,24 @@ describe("the end of a process", () => {
       yield* probe.expectDown({ of: pid, reason: "Killed", within: 1 })
     }).pipe(Effect.provide(TestNode.layer({ seed: 1, killGrace: "100 millis" }))))
 
-  everySeed("a process that is killed before it ran does not run, and its end is told", (seed) =>
-    Effect.gen(function*() {
-      const probe = yield* Probe.make()
-      let ran = 0
-      for (let i = 0; i < 10; i++) {
-        const pid = yield* Process.spawnDetached(() => Effect.andThen(Effect.sync(() => ran++), Effect.never))
-        yield* probe.monitor(pid)
-        for (let n = 0; n < seed % 4; n++) yield* Effect.yieldNow
-        yield* Process.kill(pid)
-        yield* probe.expectDown({ of: pid, reason: "Killed" })
-      }
-      assert.isAtMost(ran, 10)
-      const before = yield* Node.processes
-      assert.strictEqual(before.length, 1)
-    }))
+  everySeed(
+    "a process that is killed before it ran does not run, and its end is told",
+    (seed) =>
+      Effect.gen(function*() {
+        const probe = yield* Probe.make()
+        let ran = 0
+        for (let i = 0; i < 10; i++) {
+          const pid = yield* Process.spawnDetached(() => Effect.andThen(Effect.sync(() => ran++), Effect.never))
+          yield* probe.monitor(pid)
+          for (let n = 0; n < seed % 4; n++) yield* Effect.yieldNow
+          yield* Process.kill(pid)
+          yield* probe.expectDown({ of: pid, reason: "Killed" })
+        }
+        assert.isAtMost(ran, 10)
+        const before = yield* Node.processes
+        assert.strictEqual(before.length, 1)
+      })
+  )
 
   everySeed("a server that is killed while it starts is told to its starter", (seed) =>
     Effect.gen(function*() {
@@ -325,26 +365,32 @@ describe("the end of a process", () => {
 })
 
 describe("Process.stop and awaitExit", () => {
-  everySeed("stop lets a server handle what waits, runs terminate, and waits for the end", () =>
-    Effect.gen(function*() {
-      const log = seen()
-      const counter = yield* GenServer.startDetached(counterServer(log), 0)
-      for (const n of [1, 2, 3]) yield* counter.Note({ n })
-      yield* Process.stop(counter)
-      assert.deepStrictEqual([log.notes, log.ended], [[1, 2, 3], [ExitReason.normal]])
-      assert.isFalse(yield* Process.isAlive(counter))
-    }))
+  everySeed(
+    "stop lets a server handle what waits, runs terminate, and waits for the end",
+    () =>
+      Effect.gen(function*() {
+        const log = seen()
+        const counter = yield* GenServer.startDetached(counterServer(log), 0)
+        for (const n of [1, 2, 3]) yield* counter.Note({ n })
+        yield* Process.stop(counter)
+        assert.deepStrictEqual([log.notes, log.ended], [[1, 2, 3], [ExitReason.normal]])
+        assert.isFalse(yield* Process.isAlive(counter))
+      })
+  )
 
-  everySeed("stop ends a low-level process, with shutdown or the reason that is given, normal included", () =>
-    Effect.gen(function*() {
-      const probe = yield* Probe.make()
-      for (const reason of [undefined, ExitReason.normal, ExitReason.shutdownWith("x"), ExitReason.error("bad")]) {
-        const pid = yield* Process.spawnDetached(() => Effect.never)
-        yield* probe.monitor(pid)
-        yield* Process.stop(pid, reason === undefined ? {} : { reason })
-        yield* probe.expectDown({ of: pid, reason: reason ?? ExitReason.shutdown })
-      }
-    }))
+  everySeed(
+    "stop ends a low-level process, with shutdown or the reason that is given, normal included",
+    () =>
+      Effect.gen(function*() {
+        const probe = yield* Probe.make()
+        for (const reason of [undefined, ExitReason.normal, ExitReason.shutdownWith("x"), ExitReason.error("bad")]) {
+          const pid = yield* Process.spawnDetached(() => Effect.never)
+          yield* probe.monitor(pid)
+          yield* Process.stop(pid, reason === undefined ? {} : { reason })
+          yield* probe.expectDown({ of: pid, reason: reason ?? ExitReason.shutdown })
+        }
+      })
+  )
 
   everySeed("stop kills after its timeout who does not end", () =>
     Effect.gen(function*() {
@@ -363,18 +409,21 @@ describe("Process.stop and awaitExit", () => {
       assert.strictEqual(error.reason._tag, "NoProcess")
     }))
 
-  everySeed("awaitExit gives the reason to all who wait, and noproc when there is nobody", () =>
-    Effect.gen(function*() {
-      const pid = yield* Process.spawnDetached(() => Effect.never)
-      const waiting = yield* Effect.forEach([1, 2, 3], () => Effect.forkChild(Process.awaitExit(pid)))
-      const gone = yield* Effect.forkChild(Process.awaitExit(pid))
-      yield* TestNode.settle
-      yield* Fiber.interrupt(gone)
-      yield* Process.exit(pid, ExitReason.error("bad"))
-      for (const fiber of waiting) assert.strictEqual(ExitReason.format(yield* Fiber.join(fiber)), "bad")
-      yield* TestNode.settle
-      assert.strictEqual((yield* Process.awaitExit(pid))._tag, "NoProc")
-    }))
+  everySeed(
+    "awaitExit gives the reason to all who wait, and noproc when there is nobody",
+    () =>
+      Effect.gen(function*() {
+        const pid = yield* Process.spawnDetached(() => Effect.never)
+        const waiting = yield* Effect.forEach([1, 2, 3], () => Effect.forkChild(Process.awaitExit(pid)))
+        const gone = yield* Effect.forkChild(Process.awaitExit(pid))
+        yield* TestNode.settle
+        yield* Fiber.interrupt(gone)
+        yield* Process.exit(pid, ExitReason.error("bad"))
+        for (const fiber of waiting) assert.strictEqual(ExitReason.format(yield* Fiber.join(fiber)), "bad")
+        yield* TestNode.settle
+        assert.strictEqual((yield* Process.awaitExit(pid))._tag, "NoProc")
+      })
+  )
 
   everySeed("awaitExit that begins while the process ends does not wait for ever", (seed) =>
     Effect.gen(function*() {
@@ -389,21 +438,24 @@ describe("Process.stop and awaitExit", () => {
 })
 
 describe("processes and scopes", () => {
-  everySeed("a process ends with the scope in which it was started, and leaves nothing there when it ends first", () =>
-    Effect.gen(function*() {
-      const scope = yield* Scope.make()
-      const probe = yield* Probe.make()
-      const [early, late] = yield* Effect.provideService(
-        Effect.all([Process.spawn(() => Effect.sleep(1)), Process.spawn(() => Effect.never)]),
-        Scope.Scope,
-        scope
-      )
-      yield* probe.monitor(early)
-      yield* probe.monitor(late)
-      yield* probe.expectDown({ of: early, within: 1 })
-      yield* Scope.close(scope, Exit.void)
-      yield* probe.expectDown({ of: late, reason: "Shutdown" })
-    }))
+  everySeed(
+    "a process ends with the scope in which it was started, and leaves nothing there when it ends first",
+    () =>
+      Effect.gen(function*() {
+        const scope = yield* Scope.make()
+        const probe = yield* Probe.make()
+        const [early, late] = yield* Effect.provideService(
+          Effect.all([Process.spawn(() => Effect.sleep(1)), Process.spawn(() => Effect.never)]),
+          Scope.Scope,
+          scope
+        )
+        yield* probe.monitor(early)
+        yield* probe.monitor(late)
+        yield* probe.expectDown({ of: early, within: 1 })
+        yield* Scope.close(scope, Exit.void)
+        yield* probe.expectDown({ of: late, reason: "Shutdown" })
+      })
+  )
 
   everySeed("children end with their parent, before it counts as ended", () =>
     Effect.gen(function*() {
@@ -413,7 +465,9 @@ describe("processes and scopes", () => {
         () =>
           Effect.gen(function*() {
             yield* Process.spawn(() => Effect.never, { name: "child" })
-            yield* Process.spawn(() => Effect.andThen(Process.spawn(() => Effect.never, { name: "grandchild" }), Effect.never))
+            yield* Process.spawn(() =>
+              Effect.andThen(Process.spawn(() => Effect.never, { name: "grandchild" }), Effect.never)
+            )
             return yield* Effect.never
           }),
         { name: "parent" }
@@ -431,7 +485,11 @@ describe("processes and scopes", () => {
     Effect.gen(function*() {
       const probe = yield* Probe.make()
       const scope = yield* Scope.make()
-      const pid = yield* Effect.provideService(Process.spawn(() => Effect.never, { trapExit: true }), Scope.Scope, scope)
+      const pid = yield* Effect.provideService(
+        Process.spawn(() => Effect.never, { trapExit: true }),
+        Scope.Scope,
+        scope
+      )
       yield* probe.monitor(pid)
       const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
       yield* probe.expectNoMessage("4999 millis")
@@ -439,22 +497,25 @@ describe("processes and scopes", () => {
       yield* Fiber.join(closing)
     }))
 
-  everySeed("Process.run gives the result, the failure or the defect, and ends its process when it is interrupted", () =>
-    Effect.gen(function*() {
-      assert.strictEqual(yield* Process.run(Effect.succeed(1)), 1)
-      assert.strictEqual(yield* Effect.flip(Process.run(Effect.fail("typed"))), "typed")
-      const died = yield* Effect.exit(Process.run(Effect.die("defect")))
-      assert.isTrue(Exit.isFailure(died) && Cause.squash(died.cause) === "defect")
-      let ended = false
-      const running = yield* Effect.forkChild(
-        Process.run(Effect.onExit(Effect.never, () => Effect.sync(() => ended = true)), { name: "main" })
-      )
-      yield* TestNode.settle
-      assert.strictEqual((yield* Process.whereis("main"))._tag, "Some")
-      yield* Fiber.interrupt(running)
-      assert.isTrue(ended)
-      assert.strictEqual((yield* Process.whereis("main"))._tag, "None")
-    }))
+  everySeed(
+    "Process.run gives the result, the failure or the defect, and ends its process when it is interrupted",
+    () =>
+      Effect.gen(function*() {
+        assert.strictEqual(yield* Process.run(Effect.succeed(1)), 1)
+        assert.strictEqual(yield* Effect.flip(Process.run(Effect.fail("typed"))), "typed")
+        const died = yield* Effect.exit(Process.run(Effect.die("defect")))
+        assert.isTrue(Exit.isFailure(died) && Cause.squash(died.cause) === "defect")
+        let ended = false
+        const running = yield* Effect.forkChild(
+          Process.run(Effect.onExit(Effect.never, () => Effect.sync(() => ended = true)), { name: "main" })
+        )
+        yield* TestNode.settle
+        assert.strictEqual((yield* Process.whereis("main"))._tag, "Some")
+        yield* Fiber.interrupt(running)
+        assert.isTrue(ended)
+        assert.strictEqual((yield* Process.whereis("main"))._tag, "None")
+      })
+  )
 
   everySeed("a crash by TestProcess is a crash", () =>
     Effect.gen(function*() {

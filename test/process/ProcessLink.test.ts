@@ -29,11 +29,13 @@ describe("links", () => {
   everySeed("kill who does not trap with the same reason, but not with normal", () =>
     Effect.gen(function*() {
       const probe = yield* Probe.make()
-      for (const [reason, dies] of [
-        [ExitReason.normal, false],
-        [ExitReason.shutdown, true],
-        [ExitReason.error("bad"), true]
-      ] as const) {
+      for (
+        const [reason, dies] of [
+          [ExitReason.normal, false],
+          [ExitReason.shutdown, true],
+          [ExitReason.error("bad"), true]
+        ] as const
+      ) {
         const a = yield* Probe.make()
         const server = yield* GenServer.startDetached(counterServer(), 0)
         const low = yield* Process.spawnDetached(() => Effect.never)
@@ -42,7 +44,7 @@ describe("links", () => {
           yield* a.link(target)
         }
         yield* a.end(reason)
-        if (dies) for (let i = 0; i < 2; i++) yield* probe.expectDown({ reason })
+        if (dies) { for (let i = 0; i < 2; i++) yield* probe.expectDown({ reason }) }
         else yield* probe.expectNoMessage()
       }
     }))
@@ -58,7 +60,10 @@ describe("links", () => {
         yield* TestNode.settle
         const last = log.notes.at(-1)
         assert.instanceOf(last, Signal.Exit)
-        assert.deepStrictEqual([String((last as Signal.Exit).from), (last as Signal.Exit).reason], [String(a.pid), reason])
+        assert.deepStrictEqual([String((last as Signal.Exit).from), (last as Signal.Exit).reason], [
+          String(a.pid),
+          reason
+        ])
       }
     }))
 
@@ -71,7 +76,9 @@ describe("links", () => {
       yield* trapping.expectExit({ of: dead, reason: "NoProc" })
       yield* trapping.expectNoMessage()
       const watcher = yield* Probe.make()
-      const plain = yield* Process.spawn(() => Effect.andThen(Effect.sleep(1), Effect.andThen(Process.link(dead.pid), Effect.never)))
+      const plain = yield* Process.spawn(() =>
+        Effect.andThen(Effect.sleep(1), Effect.andThen(Process.link(dead.pid), Effect.never))
+      )
       yield* watcher.monitor(plain)
       yield* watcher.expectDown({ of: plain, reason: "NoProc", within: 1 })
     }))

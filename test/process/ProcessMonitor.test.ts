@@ -8,24 +8,27 @@ import { counterServer, seen } from "./CounterServer.ts"
 const infoOf = (target: Process.Target) => Effect.map(Process.info(target), Option.getOrThrow)
 
 describe("monitors", () => {
-  everySeed("[S19] give one Down each, with the reason and what was monitored, by pid, name and alias", () =>
-    Effect.gen(function*() {
-      const watcher = yield* Probe.make()
-      const target = yield* Probe.make({ name: "target" })
-      const alias = yield* target.as(Process.alias)
-      const addresses = [target.pid, target.pid, { name: "target" }, alias]
-      const refs = yield* Effect.forEach(addresses, (address) => watcher.monitor(address))
-      assert.strictEqual(new Set(refs.map(String)).size, 4)
-      assert.deepStrictEqual([(yield* infoOf(target)).monitoredBy, (yield* infoOf(watcher)).monitors.length], [4, 4])
-      yield* target.end(ExitReason.error("bad"))
-      const downs = yield* Effect.forEach(refs, () => watcher.expectDown({ reason: ExitReason.error("bad") }))
-      assert.sameMembers(downs.map((down) => String(down.ref)), refs.map(String))
-      for (const [i, ref] of refs.entries()) {
-        assert.deepStrictEqual(downs.find((down) => String(down.ref) === String(ref))?.address, addresses[i])
-      }
-      yield* watcher.expectNoMessage()
-      assert.deepStrictEqual((yield* infoOf(watcher)).monitors, [])
-    }))
+  everySeed(
+    "[S19] give one Down each, with the reason and what was monitored, by pid, name and alias",
+    () =>
+      Effect.gen(function*() {
+        const watcher = yield* Probe.make()
+        const target = yield* Probe.make({ name: "target" })
+        const alias = yield* target.as(Process.alias)
+        const addresses = [target.pid, target.pid, { name: "target" }, alias]
+        const refs = yield* Effect.forEach(addresses, (address) => watcher.monitor(address))
+        assert.strictEqual(new Set(refs.map(String)).size, 4)
+        assert.deepStrictEqual([(yield* infoOf(target)).monitoredBy, (yield* infoOf(watcher)).monitors.length], [4, 4])
+        yield* target.end(ExitReason.error("bad"))
+        const downs = yield* Effect.forEach(refs, () => watcher.expectDown({ reason: ExitReason.error("bad") }))
+        assert.sameMembers(downs.map((down) => String(down.ref)), refs.map(String))
+        for (const [i, ref] of refs.entries()) {
+          assert.deepStrictEqual(downs.find((down) => String(down.ref) === String(ref))?.address, addresses[i])
+        }
+        yield* watcher.expectNoMessage()
+        assert.deepStrictEqual((yield* infoOf(watcher)).monitors, [])
+      })
+  )
 
   everySeed("[S19] of the dead, the unknown and taken-back aliases give noproc at once", () =>
     Effect.gen(function*() {

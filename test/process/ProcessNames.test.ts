@@ -9,24 +9,29 @@ import { everySeed } from "../testing/EverySeed.ts"
 import { Counter, counterServer } from "./CounterServer.ts"
 
 describe("names", () => {
-  everySeed("belong to one process; a second one is refused with the holder's pid and never runs", () =>
-    Effect.gen(function*() {
-      let ran = 0
-      const holder = yield* Process.spawn(() => Effect.never, { name: "name" })
-      const body = () => Effect.sync(() => ran++)
-      for (const attempt of [
-        Process.spawn(body, { name: "name" }),
-        Process.spawnDetached(body, { name: "name" }),
-        GenServer.start(counterServer(), 0, { name: "name" }),
-        Process.register("name", (yield* Probe.make()).pid)
-      ]) {
-        const error = yield* Effect.flip(attempt as Effect.Effect<unknown, CallError.StartError>)
-        assert.deepStrictEqual(error.reason, new CallError.NameTaken({ name: "name", pid: String(holder) }))
-        assert.include(error.message, "OTP_NAME_TAKEN")
-      }
-      assert.strictEqual(ran, 0)
-      assert.strictEqual(String(Option.getOrThrow(yield* Process.whereis("name"))), String(holder))
-    }))
+  everySeed(
+    "belong to one process; a second one is refused with the holder's pid and never runs",
+    () =>
+      Effect.gen(function*() {
+        let ran = 0
+        const holder = yield* Process.spawn(() => Effect.never, { name: "name" })
+        const body = () => Effect.sync(() => ran++)
+        for (
+          const attempt of [
+            Process.spawn(body, { name: "name" }),
+            Process.spawnDetached(body, { name: "name" }),
+            GenServer.start(counterServer(), 0, { name: "name" }),
+            Process.register("name", (yield* Probe.make()).pid)
+          ]
+        ) {
+          const error = yield* Effect.flip(attempt as Effect.Effect<unknown, CallError.StartError>)
+          assert.deepStrictEqual(error.reason, new CallError.NameTaken({ name: "name", pid: String(holder) }))
+          assert.include(error.message, "OTP_NAME_TAKEN")
+        }
+        assert.strictEqual(ran, 0)
+        assert.strictEqual(String(Option.getOrThrow(yield* Process.whereis("name"))), String(holder))
+      })
+  )
 
   everySeed("of two that race for one, one wins", () =>
     Effect.gen(function*() {
@@ -36,9 +41,16 @@ describe("names", () => {
         Effect.forkChild(Effect.result(Process.spawnDetached(body, { name: "name" }))))
       const results = yield* Fiber.joinAll(attempts)
       yield* TestNode.settle
-      assert.deepStrictEqual([results.filter((result) => result._tag === "Success").length, ran], [1, 1])
-      const servers = yield* Effect.forEach([1, 2, 3, 4, 5], () =>
-        Effect.forkChild(Effect.result(GenServer.startDetached(counterServer(), 0, { name: "server" }))))
+      assert.deepStrictEqual([
+        results.filter((result) =>
+          result._tag === "Success"
+        ).length,
+        ran
+      ], [1, 1])
+      const servers = yield* Effect.forEach(
+        [1, 2, 3, 4, 5],
+        () => Effect.forkChild(Effect.result(GenServer.startDetached(counterServer(), 0, { name: "server" })))
+      )
       assert.strictEqual((yield* Fiber.joinAll(servers)).filter((result) => result._tag === "Success").length, 1)
     }))
 
@@ -103,18 +115,21 @@ describe("aliases", () => {
       assert.strictEqual(error.reason._tag, "NoProcess")
     }))
 
-  everySeed("cannot be taken back by another, and end with their process, no others with them", () =>
-    Effect.gen(function*() {
-      const a = yield* Probe.make()
-      const b = yield* Probe.make()
-      const ofA = yield* a.as(Process.alias)
-      const ofB = yield* b.as(Process.alias)
-      assert.isFalse(yield* b.as(Process.unalias(ofA)))
-      yield* a.end()
-      assert.isFalse(yield* Process.isAlive(ofA))
-      assert.isTrue(yield* Process.isAlive(ofB))
-      assert.strictEqual((yield* Node.statistics).aliases, 1)
-    }))
+  everySeed(
+    "cannot be taken back by another, and end with their process, no others with them",
+    () =>
+      Effect.gen(function*() {
+        const a = yield* Probe.make()
+        const b = yield* Probe.make()
+        const ofA = yield* a.as(Process.alias)
+        const ofB = yield* b.as(Process.alias)
+        assert.isFalse(yield* b.as(Process.unalias(ofA)))
+        yield* a.end()
+        assert.isFalse(yield* Process.isAlive(ofA))
+        assert.isTrue(yield* Process.isAlive(ofB))
+        assert.strictEqual((yield* Node.statistics).aliases, 1)
+      })
+  )
 
   everySeed("are addresses for calls, exits and monitors, too", () =>
     Effect.gen(function*() {

@@ -44,7 +44,9 @@ const Step = Schema.Struct({
 const Case = Schema.Struct({
   steps: Schema.Array(Step).check(Schema.isMinLength(20), Schema.isMaxLength(100)),
   /** How each sender ends: by itself, badly, or killed by a bystander when the clock gets there. */
-  ends: Schema.Tuple([0, 1, 2, 3].map(() => Schema.Literals(["normal", "bad", "killed"])) as never) as unknown as Schema.Codec<
+  ends: Schema.Tuple(
+    [0, 1, 2, 3].map(() => Schema.Literals(["normal", "bad", "killed"])) as never
+  ) as unknown as Schema.Codec<
     ReadonlyArray<"normal" | "bad" | "killed">
   >,
   seed: below(1000)
@@ -66,8 +68,10 @@ const play = (world: World, { ends, steps }: Case): Effect.Effect<void, unknown,
     // Receivers: a probe, a fast server and a slow one. They outlive everybody.
     const probe = yield* world.here(Probe.make())
     const logs: Array<Array<unknown>> = [[], [], []]
-    const servers = yield* Effect.forEach([1, 2], (i) =>
-      world.here(GenServer.startDetached(collector(logs[i]!, i === 2), undefined, { trapExit: true })))
+    const servers = yield* Effect.forEach(
+      [1, 2],
+      (i) => world.here(GenServer.startDetached(collector(logs[i]!, i === 2), undefined, { trapExit: true }))
+    )
     const pids = [probe.pid, ...servers.map((server) => server.pid)]
     const node = yield* world.here(Node.Node)
     const monitors: Array<{ readonly receiver: number; readonly sender: number; readonly ref: string }> = []
@@ -119,7 +123,10 @@ const play = (world: World, { ends, steps }: Case): Effect.Effect<void, unknown,
         return yield* end === "killed" ? Effect.never : Process.exitSelf(endReason[end])
       })
 
-    const senders = yield* Effect.forEach([0, 1, 2, 3], (sender) => world.there(Process.spawnDetached(() => body(sender))))
+    const senders = yield* Effect.forEach(
+      [0, 1, 2, 3],
+      (sender) => world.there(Process.spawnDetached(() => body(sender)))
+    )
     for (const [sender, pid] of senders.entries()) {
       if (ends[sender] === "killed") yield* Effect.forkChild(world.there(Process.kill(pid)))
     }
@@ -144,8 +151,13 @@ const play = (world: World, { ends, steps }: Case): Effect.Effect<void, unknown,
             last = numbered.n
           } else if (isFrom) {
             seen.push("exit")
-            assert.deepStrictEqual(value.reason, ends[sender] === "killed" ? ExitReason.killed : endReason[ends[sender]!])
-          } else if (value instanceof Signal.Down && monitors.some((m) => m.ref === String(value.ref) && m.sender === sender)) {
+            assert.deepStrictEqual(
+              value.reason,
+              ends[sender] === "killed" ? ExitReason.killed : endReason[ends[sender]!]
+            )
+          } else if (
+            value instanceof Signal.Down && monitors.some((m) => m.ref === String(value.ref) && m.sender === sender)
+          ) {
             seen.push("down")
           }
         }
@@ -158,11 +170,12 @@ const play = (world: World, { ends, steps }: Case): Effect.Effect<void, unknown,
           )
           const gotten = log.filter((value) =>
             value instanceof Signal.Exit
-              ? String(value.from) === String(pid) && value.reason._tag === "Error" && typeof value.reason.error === "object"
+              ? String(value.from) === String(pid) && value.reason._tag === "Error" &&
+                typeof value.reason.error === "object"
               : (value as { readonly sender?: number }).sender === sender
           )
           assert.strictEqual(gotten.length, sent.length)
-          const linking = own.filter((step) => step.receiver === receiver && ["link", "unlink"].includes(step.op)).at(-1)
+          const linking = own.findLast((step) => step.receiver === receiver && ["link", "unlink"].includes(step.op))
           assert.strictEqual(seen.includes("exit"), linking?.op === "link")
         }
       }
@@ -185,37 +198,45 @@ describe("the order of signals", () => {
       Effect.provide(TestNode.layer({ seed: one.seed }))
     ), { arbitrary: { runs: 300, size: 100 }, timeout: 60_000 })
 
-  it.effect.prop("[S20] holds between nodes, with exactly one Down per monitor", [Case], ([one]) =>
-    Effect.gen(function*() {
-      const cluster = yield* MemoryCluster.MemoryCluster
-      yield* play({
-        here: (effect) => cluster.on("here@test", effect),
-        there: (effect) => cluster.on("there@test", effect)
-      }, one)
-      return true
-    }).pipe(Effect.scoped, Effect.provide(MemoryCluster.layer(["here@test", "there@test"], { seed: one.seed }))), {
+  it.effect.prop(
+    "[S20] holds between nodes, with exactly one Down per monitor",
+    [Case],
+    ([one]) =>
+      Effect.gen(function*() {
+        const cluster = yield* MemoryCluster.MemoryCluster
+        yield* play({
+          here: (effect) => cluster.on("here@test", effect),
+          there: (effect) => cluster.on("there@test", effect)
+        }, one)
+        return true
+      }).pipe(Effect.scoped, Effect.provide(MemoryCluster.layer(["here@test", "there@test"], { seed: one.seed }))),
+    {
       arbitrary: { runs: 300, size: 100 },
       timeout: 60_000
-    })
+    }
+  )
 
-  everySeed("[S20] an EXIT and a DOWN are behind everything that was sent before the end", () =>
-    Effect.gen(function*() {
-      for (const slow of [false, true]) {
-        const got: Array<unknown> = []
-        const server = yield* GenServer.startDetached(collector(got, slow), undefined, { trapExit: true })
-        const pid = yield* Process.spawnDetached(() =>
-          Effect.gen(function*() {
-            yield* Process.link(server)
-            for (let n = 0; n < 20; n++) yield* Process.send(server, n)
-            return yield* Effect.die("over")
-          })
-        )
-        yield* TestNode.settle
-        assert.deepStrictEqual(got.slice(0, 20), Array.from({ length: 20 }, (_, n) => n))
-        assert.strictEqual(String((got[20] as Signal.Exit).from), String(pid))
-        assert.strictEqual(got.length, 21)
-      }
-    }))
+  everySeed(
+    "[S20] an EXIT and a DOWN are behind everything that was sent before the end",
+    () =>
+      Effect.gen(function*() {
+        for (const slow of [false, true]) {
+          const got: Array<unknown> = []
+          const server = yield* GenServer.startDetached(collector(got, slow), undefined, { trapExit: true })
+          const pid = yield* Process.spawnDetached(() =>
+            Effect.gen(function*() {
+              yield* Process.link(server)
+              for (let n = 0; n < 20; n++) yield* Process.send(server, n)
+              return yield* Effect.die("over")
+            })
+          )
+          yield* TestNode.settle
+          assert.deepStrictEqual(got.slice(0, 20), Array.from({ length: 20 }, (_, n) => n))
+          assert.strictEqual(String((got[20] as Signal.Exit).from), String(pid))
+          assert.strictEqual(got.length, 21)
+        }
+      })
+  )
 
   everySeed("[S20] a handler that becomes slow does not let later messages overtake", () =>
     Effect.gen(function*() {
@@ -250,17 +271,21 @@ describe("the order of signals", () => {
 
   everySeed("[S20] two servers that cast to each other keep each other's order", () =>
     Effect.gen(function*() {
-      class Ring extends Protocol.make("Ring", Message.Cast("Pass", { payload: { n: Schema.Int, left: Schema.Int } })) {}
+      class Ring
+        extends Protocol.make("Ring", Message.Cast("Pass", { payload: { n: Schema.Int, left: Schema.Int } }))
+      {}
       const got: Array<Array<number>> = [[], []]
       const refs: Array<ProcessRef.ProcessRef<Protocol.Messages<typeof Ring>>> = []
       for (const i of [0, 1]) {
-        refs.push(yield* GenServer.start(GenServer.make(Ring, () =>
-          Effect.succeed(Ring.of({
-            Pass: ({ left, n }) => {
-              got[i]!.push(n)
-              return left === 0 ? Effect.void : refs[1 - i]!.Pass({ n, left: left - 1 })
-            }
-          })))))
+        refs.push(
+          yield* GenServer.start(GenServer.make(Ring, () =>
+            Effect.succeed(Ring.of({
+              Pass: ({ left, n }) => {
+                got[i]!.push(n)
+                return left === 0 ? Effect.void : refs[1 - i]!.Pass({ n, left: left - 1 })
+              }
+            }))))
+        )
       }
       for (let n = 0; n < 20; n++) yield* refs[0]!.Pass({ n, left: 9 })
       yield* TestNode.settle

@@ -37,22 +37,25 @@ describe("Process.receive", () => {
       assert.deepStrictEqual(got, [pong(2), ping(1), ping(3), pong(4)])
     }))
 
-  everySeed("waits for one that fits; those that do not stay, in order, before later ones", () =>
-    Effect.gen(function*() {
-      const { pid, results } = yield* spawnFor(() => Effect.andThen(Process.receive(Pong), Effect.never))
-      const waiter = yield* spawnFor(() =>
-        Effect.gen(function*() {
-          const first = yield* Process.receive(Pong)
-          const rest = yield* Effect.forEach([1, 2, 3], () => Process.receive(Ping))
-          return [first.n, ...rest.map(({ n }) => n)]
-        })
-      )
-      yield* TestNode.settle
-      for (const value of [ping(1), ping(2), pong(3), ping(4)]) yield* Process.send(waiter.pid, value)
-      yield* TestNode.settle
-      assert.deepStrictEqual(waiter.results, [[3, 1, 2, 4]])
-      assert.deepStrictEqual([pid.node, results], ["nonode@nohost", []])
-    }))
+  everySeed(
+    "waits for one that fits; those that do not stay, in order, before later ones",
+    () =>
+      Effect.gen(function*() {
+        const { pid, results } = yield* spawnFor(() => Effect.andThen(Process.receive(Pong), Effect.never))
+        const waiter = yield* spawnFor(() =>
+          Effect.gen(function*() {
+            const first = yield* Process.receive(Pong)
+            const rest = yield* Effect.forEach([1, 2, 3], () => Process.receive(Ping))
+            return [first.n, ...rest.map(({ n }) => n)]
+          })
+        )
+        yield* TestNode.settle
+        for (const value of [ping(1), ping(2), pong(3), ping(4)]) yield* Process.send(waiter.pid, value)
+        yield* TestNode.settle
+        assert.deepStrictEqual(waiter.results, [[3, 1, 2, 4]])
+        assert.deepStrictEqual([pid.node, results], ["nonode@nohost", []])
+      })
+  )
 
   everySeed("looks at each message once, and is woken only by the one that fits", () =>
     Effect.gen(function*() {

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Schema, Scope } from "effect"
 import { ExitReason, GenServer, Message, Process, Protocol } from "effect-otp"
-import type { TestingError} from "effect-otp/testing";
+import type { TestingError } from "effect-otp/testing"
 import { Journal, TestNode } from "effect-otp/testing"
 import { TestClock } from "effect/testing"
 import { everySeed } from "./EverySeed.ts"
@@ -68,8 +68,14 @@ describe("Journal", () => {
         yield* failureOf(journal.expect({ reason: "Killed", name: "a" })),
         `expected exit of a with reason Killed, and it did not happen\n${journalText}`
       )
-      assert.include(yield* failureOf(journal.expect({ tag: "Spawn" }, { times: 3 })), "spawn 3 times, and it happened 2 times")
-      assert.include(yield* failureOf(journal.expectNone({ message: "term" })), "expected no message term, and it happened")
+      assert.include(
+        yield* failureOf(journal.expect({ tag: "Spawn" }, { times: 3 })),
+        "spawn 3 times, and it happened 2 times"
+      )
+      assert.include(
+        yield* failureOf(journal.expectNone({ message: "term" })),
+        "expected no message term, and it happened"
+      )
       assert.include(
         yield* failureOf(journal.expectOrder({ tag: "Exit", pid: b }, { tag: "Exit", pid: a })),
         `exit of ${a} did not happen after exit of ${b}`
@@ -101,7 +107,10 @@ describe("Journal", () => {
       if (!Exit.isFailure(exit)) return
       assert.strictEqual(Cause.squash(exit.cause), "the failure itself")
       const printed = Cause.prettyErrors(exit.cause).map((error) => error.message).join("\n")
-      assert.match(printed, /the failure itself[^]*what happened on the node:\n +0 ms +spawn +a [^]*0 ms +exit +a .*boom/)
+      assert.match(
+        printed,
+        /the failure itself[^]*what happened on the node:\n +0 ms +spawn +a [^]*0 ms +exit +a .*boom/
+      )
     }))
 
   everySeed("printOnFailure leaves a success and an interruption alone", () =>

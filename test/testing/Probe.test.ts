@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect, Fiber, Schema } from "effect"
-import type { Signal } from "effect-otp";
+import type { Signal } from "effect-otp"
 import { ExitReason, Message, Node, Process, Protocol } from "effect-otp"
-import type { TestingError} from "effect-otp/testing";
+import type { TestingError } from "effect-otp/testing"
 import { Probe, TestNode } from "effect-otp/testing"
 import { TestClock } from "effect/testing"
 import { everySeed } from "./EverySeed.ts"
@@ -53,7 +53,10 @@ describe("Probe", () => {
         `probe probe expected a message of the schema, and got {_tag: "Ping",n: "one"}: Expected number\n  at ["n"]\n` +
           `behind it in the mailbox:\n  {_tag: "Pong"}`
       )
-      assert.strictEqual(yield* failureOf(probe.expectMessage("Ping")), `probe probe expected the message Ping, and got {_tag: "Pong"}`)
+      assert.strictEqual(
+        yield* failureOf(probe.expectMessage("Ping")),
+        `probe probe expected the message Ping, and got {_tag: "Pong"}`
+      )
     }))
 
   everySeed("fails at once when nothing comes, without any time passing", () =>
@@ -101,38 +104,47 @@ describe("Probe", () => {
       assert.strictEqual(yield* Clock.currentTimeMillis, 2000)
     }))
 
-  everySeed("stands in for a server: its ref has the methods, calls are answered through the probe", () =>
-    Effect.gen(function*() {
-      const probe = yield* Probe.make(Counter)
-      const add = yield* Effect.forkChild(Effect.result(probe.ref.Add({ n: 2 })))
-      const call = yield* probe.expectMessage("Add")
-      const n: number = call.payload.n
-      assert.strictEqual(n, 2)
-      yield* probe.reply(call, 5)
-      assert.deepStrictEqual(yield* Fiber.join(add), yield* Effect.result(Effect.succeed(5)))
+  everySeed(
+    "stands in for a server: its ref has the methods, calls are answered through the probe",
+    () =>
+      Effect.gen(function*() {
+        const probe = yield* Probe.make(Counter)
+        const add = yield* Effect.forkChild(Effect.result(probe.ref.Add({ n: 2 })))
+        const call = yield* probe.expectMessage("Add")
+        const n: number = call.payload.n
+        assert.strictEqual(n, 2)
+        yield* probe.reply(call, 5)
+        assert.deepStrictEqual(yield* Fiber.join(add), yield* Effect.result(Effect.succeed(5)))
 
-      const failing = yield* Effect.forkChild(Effect.flip(probe.ref.Add({ n: 3 })))
-      yield* probe.replyError(yield* probe.expectMessage("Add"), new TooMuch({ max: 1 }))
-      assert.deepStrictEqual(yield* Fiber.join(failing), new TooMuch({ max: 1 }))
+        const failing = yield* Effect.forkChild(Effect.flip(probe.ref.Add({ n: 3 })))
+        yield* probe.replyError(yield* probe.expectMessage("Add"), new TooMuch({ max: 1 }))
+        assert.deepStrictEqual(yield* Fiber.join(failing), new TooMuch({ max: 1 }))
 
-      yield* probe.ref.Reset()
-      yield* probe.ref.Set(7)
-      yield* probe.ref.Tick({ at: 9 })
-      assert.strictEqual((yield* probe.expectMessage("Reset")).payload, undefined)
-      assert.strictEqual((yield* probe.expectMessage("Set")).payload, 7)
-      assert.deepStrictEqual((yield* probe.expectMessage("Tick")).payload, { at: 9 })
-    }))
+        yield* probe.ref.Reset()
+        yield* probe.ref.Set(7)
+        yield* probe.ref.Tick({ at: 9 })
+        assert.strictEqual((yield* probe.expectMessage("Reset")).payload, undefined)
+        assert.strictEqual((yield* probe.expectMessage("Set")).payload, 7)
+        assert.deepStrictEqual((yield* probe.expectMessage("Tick")).payload, { at: 9 })
+      })
+  )
 
-  everySeed("tells a call from an ordinary message of its tag, and a wrong payload from a right one", () =>
-    Effect.gen(function*() {
-      const probe = yield* Probe.make(Counter)
-      yield* Process.send(probe, { _tag: "Get" })
-      assert.include(yield* failureOf(probe.expectMessage("Get")), "Get is a call, and this was sent as an ordinary message")
-      yield* Process.send(probe, { _tag: "Tick", at: "noon" })
-      assert.include(yield* failureOf(probe.expectMessage("Tick")), "this is no payload of Tick")
-      yield* Effect.forkChild(probe.ref.Get())
-      assert.include(yield* failureOf(probe.expectMessage("Add")), "expected the message Add, and got call Get")
-    }))
+  everySeed(
+    "tells a call from an ordinary message of its tag, and a wrong payload from a right one",
+    () =>
+      Effect.gen(function*() {
+        const probe = yield* Probe.make(Counter)
+        yield* Process.send(probe, { _tag: "Get" })
+        assert.include(
+          yield* failureOf(probe.expectMessage("Get")),
+          "Get is a call, and this was sent as an ordinary message"
+        )
+        yield* Process.send(probe, { _tag: "Tick", at: "noon" })
+        assert.include(yield* failureOf(probe.expectMessage("Tick")), "this is no payload of Tick")
+        yield* Effect.forkChild(probe.ref.Get())
+        assert.include(yield* failureOf(probe.expectMessage("Add")), "expected the message Add, and got call Get")
+      })
+  )
 
   everySeed("fishes for a message and shows what it let pass", () =>
     Effect.gen(function*() {
@@ -141,7 +153,10 @@ describe("Probe", () => {
       yield* Process.send(probe, { _tag: "Ping", n: 4 })
       assert.strictEqual((yield* probe.fishFor(Ping)).n, 4)
       for (const n of [1, 2]) yield* Process.send(probe, { _tag: "Noise", n })
-      assert.include(yield* failureOf(probe.fishFor("Ping")), "it let pass:\n  {_tag: \"Noise\",n: 1}\n  {_tag: \"Noise\",n: 2}")
+      assert.include(
+        yield* failureOf(probe.fishFor("Ping")),
+        "it let pass:\n  {_tag: \"Noise\",n: 1}\n  {_tag: \"Noise\",n: 2}"
+      )
       yield* Process.sendAfter(probe, 42, "5 seconds")
       assert.strictEqual(yield* probe.fishFor((value) => value === 42, { within: "1 minute" }), 42)
       assert.strictEqual(yield* Clock.currentTimeMillis, 5000)
@@ -164,7 +179,10 @@ describe("Probe", () => {
         yield* failureOf(probe.expectDown({ of: third, reason: ExitReason.killed })),
         `expected the Down of ${third.pid} with reason killed, and got Down of ${third.pid} (normal)`
       )
-      assert.include(yield* failureOf(probe.expectExit({ reason: "Killed" })), "expected the exit with reason Killed, and nothing came")
+      assert.include(
+        yield* failureOf(probe.expectExit({ reason: "Killed" })),
+        "expected the exit with reason Killed, and nothing came"
+      )
     }))
 
   everySeed("acts as itself", () =>

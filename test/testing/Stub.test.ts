@@ -27,17 +27,23 @@ describe("Stub", () => {
       assert.deepStrictEqual(notes, ["hi"])
     }))
 
-  everySeed("a call without a handler makes its caller die with the name of the message, and the stub goes on", () =>
-    Effect.gen(function*() {
-      const rates = yield* GenServer.start(Stub.make(Rates, { Rate: () => 2 }), undefined, { name: "rates" })
-      const exit = yield* Effect.exit(rates.History())
-      assert.isTrue(Exit.isFailure(exit))
-      if (!Exit.isFailure(exit)) return
-      const error = Cause.squash(exit.cause)
-      assert.instanceOf(error, TestingError.StubError)
-      assert.include((error as TestingError.StubError).message, "the stub of Rates has no handler for the call History")
-      assert.strictEqual(yield* rates.Rate({ of: "EUR" }), 2)
-    }))
+  everySeed(
+    "a call without a handler makes its caller die with the name of the message, and the stub goes on",
+    () =>
+      Effect.gen(function*() {
+        const rates = yield* GenServer.start(Stub.make(Rates, { Rate: () => 2 }), undefined, { name: "rates" })
+        const exit = yield* Effect.exit(rates.History())
+        assert.isTrue(Exit.isFailure(exit))
+        if (!Exit.isFailure(exit)) return
+        const error = Cause.squash(exit.cause)
+        assert.instanceOf(error, TestingError.StubError)
+        assert.include(
+          (error as TestingError.StubError).message,
+          "the stub of Rates has no handler for the call History"
+        )
+        assert.strictEqual(yield* rates.Rate({ of: "EUR" }), 2)
+      })
+  )
 
   everySeed("takes casts, infos and signals without a handler", () =>
     Effect.gen(function*() {

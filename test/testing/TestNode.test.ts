@@ -52,11 +52,14 @@ const raceUnder = (seed: number | undefined): Effect.Effect<string> =>
   )
 
 describe("TestNode", () => {
-  it.effect.each([...TestNode.seeds(20), undefined])("the same seed gives the same journal, byte by byte (seed %s)", (seed) =>
-    Effect.gen(function*() {
-      const first = yield* raceUnder(seed)
-      for (let i = 0; i < 5; i++) assert.strictEqual(yield* raceUnder(seed), first)
-    }))
+  it.effect.each([...TestNode.seeds(20), undefined])(
+    "the same seed gives the same journal, byte by byte (seed %s)",
+    (seed) =>
+      Effect.gen(function*() {
+        const first = yield* raceUnder(seed)
+        for (let i = 0; i < 5; i++) assert.strictEqual(yield* raceUnder(seed), first)
+      })
+  )
 
   it.effect("another seed gives another order", () =>
     Effect.gen(function*() {
@@ -82,21 +85,24 @@ describe("TestNode", () => {
       assert.strictEqual(yield* Clock.currentTimeMillis, 0)
     }))
 
-  everySeed("adjust lets fibers reach their sleep before the clock moves, and do what the time brings", () =>
-    Effect.gen(function*() {
-      const woke: Array<number> = []
-      for (let i = 1; i <= 5; i++) {
-        yield* Effect.forkChild(Effect.gen(function*() {
-          yield* Effect.sleep(i * 100)
-          yield* Effect.yieldNow
-          woke.push(yield* Clock.currentTimeMillis)
-          yield* Effect.sleep(50)
-          woke.push(yield* Clock.currentTimeMillis)
-        }))
-      }
-      yield* TestClock.adjust(500)
-      assert.deepStrictEqual(woke, [100, 150, 200, 250, 300, 350, 400, 450, 500])
-    }))
+  everySeed(
+    "adjust lets fibers reach their sleep before the clock moves, and do what the time brings",
+    () =>
+      Effect.gen(function*() {
+        const woke: Array<number> = []
+        for (let i = 1; i <= 5; i++) {
+          yield* Effect.forkChild(Effect.gen(function*() {
+            yield* Effect.sleep(i * 100)
+            yield* Effect.yieldNow
+            woke.push(yield* Clock.currentTimeMillis)
+            yield* Effect.sleep(50)
+            woke.push(yield* Clock.currentTimeMillis)
+          }))
+        }
+        yield* TestClock.adjust(500)
+        assert.deepStrictEqual(woke, [100, 150, 200, 250, 300, 350, 400, 450, 500])
+      })
+  )
 
   everySeed("settle waits for promises that are settled", () =>
     Effect.gen(function*() {

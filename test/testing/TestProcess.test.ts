@@ -24,18 +24,21 @@ const server = (onTerminate: (reason: ExitReason.ExitReason) => void) =>
   })
 
 describe("TestProcess", () => {
-  everySeed("crash ends a server as its own code would: terminate runs, the reason is the defect", () =>
-    Effect.gen(function*() {
-      const reasons: Array<ExitReason.ExitReason> = []
-      const probe = yield* Probe.make()
-      const counter = yield* GenServer.start(server((reason) => void reasons.push(reason)), 0, { trapExit: true })
-      yield* probe.monitor(counter)
-      const boom = new Error("boom")
-      yield* TestProcess.crash(counter, boom)
-      const down = yield* probe.expectDown({ of: counter, reason: "Error" })
-      assert.strictEqual((down.reason as { readonly error: unknown }).error, boom)
-      assert.strictEqual((reasons[0] as { readonly error: unknown }).error, boom)
-    }))
+  everySeed(
+    "crash ends a server as its own code would: terminate runs, the reason is the defect",
+    () =>
+      Effect.gen(function*() {
+        const reasons: Array<ExitReason.ExitReason> = []
+        const probe = yield* Probe.make()
+        const counter = yield* GenServer.start(server((reason) => void reasons.push(reason)), 0, { trapExit: true })
+        yield* probe.monitor(counter)
+        const boom = new Error("boom")
+        yield* TestProcess.crash(counter, boom)
+        const down = yield* probe.expectDown({ of: counter, reason: "Error" })
+        assert.strictEqual((down.reason as { readonly error: unknown }).error, boom)
+        assert.strictEqual((reasons[0] as { readonly error: unknown }).error, boom)
+      })
+  )
 
   everySeed("crash ends a low-level process, also one that traps exits", () =>
     Effect.gen(function*() {

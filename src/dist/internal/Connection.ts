@@ -15,6 +15,7 @@ import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
 import { AtomCacheReader, type AtomHeader } from "../../etf/AtomCache.ts"
 import { Decoder } from "../../etf/Decoder.ts"
+import type { Encoder } from "../../etf/Encoder.ts"
 import { EtfEncodeError, EtfSchemaError } from "../../etf/EtfError.ts"
 import type { Address } from "../../process/Address.ts"
 import * as CallError from "../../process/CallError.ts"
@@ -526,37 +527,57 @@ export class Connection {
   /** Sends a message, unless senders are to wait. */
   send(from: Pid, to: Address, message: Outbound): Sent {
     if (!this.open) return "closed"
-    const { out } = this
-    if (out.full) return "full"
-    // oxlint-disable-next-line effect-otp/no-try -- encoders report by throwing
-    try {
-      const encoder = out.begin(from)
+    if (this.out.full) return "full"
+    if (this.out.writing) return this.defer(() => this.orRefused(this.send(from, to, message)))
+    return this.write(from, true, (encoder) => {
       Control.writeSend(encoder, this.flags, from, isPid(to) || isReference(to) ? to : to.name)
-      out.payload(encoder)
+      this.out.payload(encoder)
       writeMessage(encoder, from, message)
-      return this.settled(out.end(true))
-    } catch (error) {
-      out.abort()
-      return { _tag: "Refused", error }
-    }
+    })
   }
 
   /** Sends a control message, whatever waits. */
   control(control: Control.Control, sender: Pid): void {
     if (!this.open) return
+    if (this.out.writing) return void this.defer(() => this.control(control, sender))
+    const sent = this.write(
+      sender,
+      false,
+      (encoder) => Control.write(encoder, this.flags, control, () => this.out.payload(encoder))
+    )
+    if (typeof sent !== "object") return
+    const { error } = sent
+    // The reason holds something that is no term: that it ended must be told all the same.
+    if (error instanceof EtfEncodeError && (control._tag === "Exit" || control._tag === "Down")) {
+      this.control({ ...control, reason: utf8(`a reason that has no form as a term: ${error.message}`) }, sender)
+    } else this.refused?.(error)
+  }
+
+  /** Writes one packet; nothing is left of it when its content throws. */
+  private write(sender: Pid, mayWait: boolean, content: (encoder: Encoder) => void): Sent {
     const { out } = this
     // oxlint-disable-next-line effect-otp/no-try -- encoders report by throwing
     try {
-      const encoder = out.begin(sender)
-      Control.write(encoder, this.flags, control, () => out.payload(encoder))
-      this.settled(out.end(false))
+      content(out.begin(sender))
+      return this.settled(out.end(mayWait))
     } catch (error) {
       out.abort()
-      // The reason holds something that is no term: that it ended must be told all the same.
-      if (error instanceof EtfEncodeError && (control._tag === "Exit" || control._tag === "Down")) {
-        this.control({ ...control, reason: utf8(`a reason that has no form as a term: ${error.message}`) }, sender)
-      } else throw error
+      return { _tag: "Refused", error }
+    } finally {
+      if (this.deferred.length > 0) { for (const f of this.deferred.splice(0)) f() }
     }
+  }
+
+  /** What a value sends while it is itself being written: it follows behind. */
+  private readonly deferred: Array<() => void> = []
+
+  private defer(f: () => void): Sent {
+    this.deferred.push(f)
+    return "sent"
+  }
+
+  private orRefused(sent: Sent): void {
+    if (typeof sent === "object") this.refused?.(sent.error)
   }
 
   private settled(ended: Ended): Sent {
@@ -585,25 +606,19 @@ export class Connection {
     exit: Exit.Exit<unknown, unknown>
   ): void {
     if (!this.open) return
-    const { out } = this
+    if (this.out.writing) return void this.defer(() => this.reply(receiver, caller, tag, message, exit))
     const from = receiver ?? this.options.self.pid
-    // oxlint-disable-next-line effect-otp/no-try -- encoders report by throwing
-    try {
-      const encoder = out.begin(from)
+    this.orRefused(this.write(from, false, (encoder) => {
       Control.writeSend(encoder, this.flags, from, tag._tag === "Plain" ? caller : tag.alias)
-      out.payload(encoder)
+      this.out.payload(encoder)
       encoder.output.tag8(104, 2)
       if (tag._tag === "Alias") writeAlias(encoder, tag.alias)
       else encoder.writeUnsafe(tag.term)
       writeReply(encoder, message, exit)
-      this.settled(out.end(false))
-    } catch (error) {
-      out.abort()
-      this.refused?.(error)
-    }
+    }))
   }
 
-  /** Told of replies that could not be written. */
+  /** Told of replies and signals that could not be written. */
   refused: ((error: unknown) => void) | undefined = undefined
 
   // --- liveness ------------------------------------------------------------------------------------------------------

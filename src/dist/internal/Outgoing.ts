@@ -65,6 +65,8 @@ export class Outgoing {
   packets = 0
   /** Whether anything was written since this was last reset. */
   wrote = false
+  /** Whether a packet has begun that has not ended: there is no room for another. */
+  writing = false
   private readonly link: Link
   private readonly limits: OutgoingLimits
   private readonly turn: (f: () => void) => void
@@ -85,7 +87,6 @@ export class Outgoing {
   private armed = false
   private closed = false
   // The packet that is being written.
-  private writing = false
   private sender: Pid
   private behind: Sequence | undefined = undefined
   private start = 0
@@ -154,7 +155,6 @@ export class Outgoing {
 
   /** Starts a packet. The control message is written to the encoder that is returned. */
   begin(sender: Pid): Encoder {
-    if (this.writing) throw new Error("a value that is being written for another node has itself sent something there")
     this.writing = true
     this.sender = sender
     this.payloadAt = -1

@@ -78,11 +78,15 @@ class VirtualClock implements TestClock.TestClock {
   }
 
   sleep(duration: Duration.Duration): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      const sleeper = { at: this.currentTimeMillisUnsafe() + Duration.toMillis(duration) }
-      this.sleepers.add(sleeper)
-      return Effect.ensuring(this.clock.sleep(duration), Effect.sync(() => this.sleepers.delete(sleeper)))
-    })
+    return Effect.acquireUseRelease(
+      Effect.sync(() => {
+        const sleeper = { at: this.currentTimeMillisUnsafe() + Duration.toMillis(duration) }
+        this.sleepers.add(sleeper)
+        return sleeper
+      }),
+      () => this.clock.sleep(duration),
+      (sleeper) => Effect.sync(() => this.sleepers.delete(sleeper))
+    )
   }
 
   adjust(duration: Duration.Input): Effect.Effect<void> {
@@ -150,7 +154,10 @@ export const make = (seed: number | undefined): Effect.Effect<Context.Context<ne
     // The clock counts the tasks that a wake-up causes, by a scheduler of its own around the seeded one.
     const context = yield* Effect.provideService(Layer.build(TestClock.layer()), Scheduler.Scheduler, seeded)
     const tracking = Context.get(context as Context.Context<never>, Scheduler.Scheduler)
-    const clock = new VirtualClock(Context.get(context as Context.Context<never>, Clock.Clock) as TestClock.TestClock, seeded)
+    const clock = new VirtualClock(
+      Context.get(context as Context.Context<never>, Clock.Clock) as TestClock.TestClock,
+      seeded
+    )
     // A clock that was moved does not warn of tests that never move it. Its warning is started by the first sleep, and that
     // interrupts a sleep in a finalizer of an interrupted fiber.
     yield* clock.adjust(0)

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Schema, Scheduler } from "effect"
+import { Effect, Scheduler, Schema } from "effect"
 import { GenServer, Message, Node, Process, type ProcessRef, Protocol } from "effect-otp"
 import { SeededScheduler, TestNode } from "effect-otp/testing"
 import { RunQueue } from "../../../src/process/internal/RunQueue.ts"
@@ -20,7 +20,9 @@ const chain = (length: number) =>
         init: (behind: typeof next) => Effect.succeed(behind),
         handlers: {
           Depth: (_, behind) =>
-            behind === undefined ? 1 : Effect.map(Effect.orDie(behind.Depth(undefined, { timeout: "1 hour" })), (n) => n + 1)
+            behind === undefined
+              ? 1
+              : Effect.map(Effect.orDie(behind.Depth(undefined, { timeout: "1 hour" })), (n) => n + 1)
         }
       })
       next = yield* GenServer.startDetached(server, next)

@@ -7,24 +7,26 @@ import { Timer, Timers } from "../../../src/process/internal/Timers.ts"
 class Note extends Timer {
   readonly name: string
   readonly log: Array<string>
-  readonly then: (() => void) | undefined
+  readonly onFire: (() => void) | undefined
 
-  constructor(name: string, log: Array<string>, then?: () => void) {
+  constructor(name: string, log: Array<string>, onFire?: () => void) {
     super()
     this.name = name
     this.log = log
-    this.then = then
+    this.onFire = onFire
   }
 
   fire(): void {
     this.log.push(this.name)
-    this.then?.()
+    this.onFire?.()
   }
 }
 
 /** Timers under the test clock. */
-const underTestClock = Effect.map(Effect.context<never>(), (context) =>
-  new Timers(context, new RunQueue(Context.get(context, Scheduler.Scheduler))))
+const underTestClock = Effect.map(
+  Effect.context<never>(),
+  (context) => new Timers(context, new RunQueue(Context.get(context, Scheduler.Scheduler)))
+)
 
 /** A clock that a test moves by hand, and that wakes its sleepers when it is told to, late or even early. */
 class HandClock implements Clock.Clock {
