@@ -77,7 +77,7 @@ export interface Pool<in Args, in out M extends Message.Any, out E, out R> {
  * @since 0.1.0
  */
 export type Keys<M extends Message.Any> = {
-  readonly [T in M as T["_tag"]]?: (payload: Message.Payload<T>) => Key
+  readonly [Tag in M["_tag"]]?: (payload: Message.Payload<Extract<M, { readonly _tag: Tag }>>) => Key
 }
 
 /**

@@ -2,15 +2,19 @@
  * The distribution against real Erlang nodes, in both directions.
  */
 import { assert, describe, layer } from "@effect/vitest"
-import { Clock, Effect, Fiber, Layer, Option, Queue, Redacted, References, Schema } from "effect"
+import { Clock, Effect, Fiber, Layer, Option, Queue, Redacted, References, Schema, Stream } from "effect"
 import { ExitReason, GenServer, Message, Process, Protocol, Signal, Supervisor } from "effect-otp"
 import * as Node from "effect-otp/dist/Node"
 import * as NodeNetwork from "effect-otp/dist/NodeNetwork"
 import { Etf } from "effect-otp/etf"
 import { Atom, Pid, Reference, Term, Tuple } from "effect-otp/term"
+import { execFile, spawnSync } from "node:child_process"
 import { erlangAvailable } from "../erlang/escript.ts"
 import { makeRandom, makeRandomTerm } from "../term/randomTerm.ts"
 import { cookie, ErlangEpmd, startErlang } from "./ErlangNode.ts"
+
+/** Erlang's C node on the command line, which not every package of Erlang has. */
+const erlCallAvailable = spawnSync("erl_call", []).error === undefined
 
 class Overflow extends Schema.TaggedError<Overflow>()("Overflow", { max: Schema.Int }) {}
 
@@ -447,6 +451,46 @@ describe.skipIf(!erlangAvailable)("against Erlang", () => {
           while (starts.length < 2) yield* Effect.sleep(10)
           assert.notStrictEqual(starts[0], starts[1])
         }))
+
+      it.effect.skipIf(!erlCallAvailable)(
+        "a C node without a name gets one where that is allowed, and speaks without header and fragments",
+        () =>
+          Effect.gen(function*() {
+            const { port } = yield* ErlangEpmd
+            const erlCall = (node: string) =>
+              Effect.callback<string>((resume) => {
+                const child = execFile(
+                  "erl_call",
+                  ["-R", "-n", node, "-c", cookie, "-timeout", "5", "-a", "shop what [1,2]"],
+                  { env: { ...process.env, ERL_EPMD_PORT: String(port) }, timeout: 8000 },
+                  (_, out, err) => resume(Effect.succeed(out + err))
+                )
+                return Effect.sync(() => child.kill("SIGKILL"))
+              })
+            yield* Effect.provide(
+              Effect.gen(function*() {
+                // What such nodes ask for: a remote call.
+                yield* Process.spawn((mailbox) =>
+                  Effect.forever(Effect.flatMap(Queue.take(mailbox), (message) => {
+                    const [caller, request] = (message as Tuple.Tuple).elements
+                    return Process.send(caller as Pid.Pid, Tuple.make(Atom.make("rex"), request!))
+                  })), { name: "rex" })
+                const up = yield* Effect.forkChild(Stream.runHead(Node.events), { startImmediately: true })
+                assert.match(yield* erlCall("naming@127.0.0.1"), /\{call, shop, what, .*, user\}/)
+                const event = Option.getOrThrow(yield* Fiber.join(up))
+                assert.match(event.node, /^[0-9A-Z]{6,}@.+$/)
+                assert.isTrue(event.hidden)
+              }),
+              Node.layer({
+                name: "naming@127.0.0.1",
+                cookie: Redacted.make(cookie),
+                discovery: { port },
+                dynamicNames: true
+              }).pipe(Layer.provide(NodeNetwork.layer), Layer.fresh)
+            )
+            assert.notMatch(yield* erlCall("ours@127.0.0.1"), /shop/)
+          })
+      )
 
       it.effect("hidden Erlang nodes connect and are not in nodes()", () =>
         Effect.gen(function*() {

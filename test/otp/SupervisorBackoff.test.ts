@@ -3,12 +3,12 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Layer, Logger, Option, Schedule } from "effect"
-import { DynamicSupervisor, ExitReason, Node, type OtpError, Process, Supervisor } from "effect-otp"
+import { DynamicSupervisor, ExitReason, GenServer, Node, type OtpError, Process, Supervisor } from "effect-otp"
 import { TestClock } from "effect/testing"
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
 import * as TestNode from "../../src/testing/TestNode.ts"
-import { Broken, child, end, endOf, Log, pidOf, probe, seeded, shown } from "./SupervisorFixtures.ts"
+import { Broken, child, end, endOf, Log, pidOf, Probe, seeded, shown } from "./SupervisorFixtures.ts"
 
 /** A worker that writes down when it starts, and fails at once. */
 const failing = (log: Log, id: string) => Supervisor.worker(id, Effect.andThen(log.at(id), Effect.fail("boom")))
@@ -228,19 +228,22 @@ describe("restarts with a schedule", () => {
       setFlagsFromString("--expose-gc")
       const collect = runInNewContext("gc") as () => void
       const count = 1000
-      const errors: Array<WeakRef<object>> = []
-      const log = new Log()
-      const workers = DynamicSupervisor.make(probe(log), {
+      const made: Array<WeakRef<object>> = []
+      const Worker = GenServer.make(Probe, {
+        init: (args: { readonly name: string }) => Effect.succeed(args.name),
+        handlers: { Name: (_, name) => name, End: ({ reason }) => GenServer.stop(reason) }
+      })
+      const tree = yield* DynamicSupervisor.start(DynamicSupervisor.make(Worker, {
         intensity: 1_000_000,
         backoff: Schedule.spaced(0),
         restart: "transient"
-      })
-      const tree = yield* DynamicSupervisor.start(workers)
+      }))
       yield* Effect.forEach(Array.from({ length: count }), () =>
         Effect.gen(function*() {
-          const worker = yield* DynamicSupervisor.startChild(tree, "w")
+          const args = { name: "w" }
           const boom = new Error("boom")
-          errors.push(new WeakRef(boom))
+          const worker = yield* DynamicSupervisor.startChild(tree, args)
+          made.push(new WeakRef(args), new WeakRef(boom))
           yield* worker.End({ reason: ExitReason.error(boom) })
         }), { discard: true })
       const all = yield* Effect.repeat(
@@ -254,8 +257,8 @@ describe("restarts with a schedule", () => {
       collect()
       yield* Effect.sleep(10)
       collect()
-      const kept = errors.filter((ref) => ref.deref() !== undefined).length
-      assert.isBelow(kept, count / 100)
+      assert.strictEqual(made.length, 2 * count)
+      assert.isBelow(made.filter((ref) => ref.deref() !== undefined).length, count / 100)
     }).pipe(
       Effect.scoped,
       Effect.provide(Layer.provideMerge(Node.layerLocal(), Logger.layer([])))

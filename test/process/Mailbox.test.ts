@@ -262,6 +262,19 @@ for (const kind of [server, process]) {
         }))
     }
 
+    everySeed("dropOld: signals that are older than the messages stay", () =>
+      Effect.gen(function*() {
+        const { address, got, open } = yield* kind.start({ capacity: 2, overflow: "dropOld" }, true)
+        const probe = yield* Probe.make()
+        yield* probe.as(Process.exit(address, ExitReason.error("early")))
+        yield* sendAll(address, [1, 2, 3])
+        yield* open
+        assert.strictEqual(got.length, 2)
+        assert.instanceOf(got[0], Signal.Exit)
+        assert.strictEqual(got[1], 3)
+        assert.strictEqual(yield* droppedOf(address), 2)
+      }))
+
     everySeed("timers cannot wait: suspend and fail drop and count, the others act", () =>
       Effect.gen(function*() {
         for (const overflow of ["suspend", "fail", "dropNew"] as const) {

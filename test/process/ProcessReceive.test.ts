@@ -334,6 +334,21 @@ describe("Process.receive and the bound of the mailbox", () => {
       assert.deepStrictEqual(results.map((all) => all.map(({ n }) => n)), [[1, 2, 3, 4]])
     }))
 
+  everySeed("taking one lets a sender in whose message does not fit", () =>
+    Effect.gen(function*() {
+      const { pid } = yield* spawnFor(
+        () => Effect.andThen(Effect.sleep("1 second"), Effect.andThen(Process.receive(Ping), Effect.never)),
+        { mailbox: { capacity: 1 } }
+      )
+      yield* Process.send(pid, ping(1))
+      const sender = yield* Effect.forkChild(Process.send(pid, pong(2)))
+      yield* TestNode.settle
+      assert.strictEqual(sender.pollUnsafe(), undefined)
+      yield* TestClock.adjust("1 second")
+      assert.notStrictEqual(sender.pollUnsafe(), undefined)
+      assert.deepStrictEqual(yield* messagesOf(pid), [pong(2)])
+    }))
+
   everySeed("what fits is found in the hands of a suspended sender, too", () =>
     Effect.gen(function*() {
       const { pid, results } = yield* spawnFor(

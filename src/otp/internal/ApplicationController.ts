@@ -161,7 +161,6 @@ export class ApplicationController {
   ): Effect.Effect<ReadonlyArray<Entry>, StartFailure> {
     return Effect.suspend(() => {
       const name = nameOf(application)
-      if (this.stopping) return refuse(name, "NodeStopping")
       const loaded = typeof application === "string" ? this.entries.get(name) : undefined
       const definition = typeof application === "string" ? loaded?.definition : application
       if (definition === undefined) return refuse(name, "NotLoaded")

@@ -151,7 +151,6 @@ class Application {
         this.onTop(process)
       }))
       yield* Fiber.interrupt(abort)
-      if (Exit.isFailure(outcome) && this.top !== undefined) yield* Behaviour.awaitEnd(this.top)
       return yield* Effect.asVoid(outcome)
     })
   }

@@ -211,7 +211,6 @@ export class PoolShell extends SlotShell<PoolSlot> {
       const slot = this.slotOf(number)
       this.newcomers.delete(number)
       if (answer._tag !== "Started" && answer._tag !== "Ignored") {
-        this.target = this.places.length
         return this.answerResize(
           answer._tag === "StartFailed"
             ? this.refuse("StartFailed", answer.reason._tag === "Error" ? answer.reason.error : answer.reason)
@@ -248,7 +247,7 @@ export class PoolShell extends SlotShell<PoolSlot> {
 
   /** The bound of the mailbox of one worker, when the pool has one for all. */
   capacityOf(number: number): number | undefined {
-    return this.pool.bound === undefined ? undefined : shareOf(this.pool.bound, this.target, number)
+    return this.pool.bound === undefined ? undefined : shareOf(this.pool.bound, Math.max(this.places.length, number + 1), number)
   }
 
   private divide(): void {

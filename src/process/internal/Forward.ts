@@ -34,6 +34,14 @@ class ForwardedCall extends CallEnvelope {
     this.original.complete(exit)
     return true
   }
+
+  // What it means that a call failed is for the original to know: its caller may be of another node.
+  override failWith(reason: CallError.CallErrorReason): void {
+    if (this.done) return
+    this.done = true
+    if (this.deferred) this.process.undefer(this)
+    this.original.failWith(reason)
+  }
 }
 
 const indexIn = (process: ServerProcess, tag: string, kind: string): number | undefined => {

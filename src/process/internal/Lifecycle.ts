@@ -161,13 +161,11 @@ export const startServer = (
     }
     if (limit !== undefined) node.timers.arm(limit, Duration.toMillis(Duration.fromInputUnsafe(options.timeout!)))
   })
-  // A starter that goes away takes the half-started process with it. One that knows how to end in the middle of its
-  // start is asked to, since it may own others by now.
+  // A starter that goes away takes the half-started process with it. One that finishes its start in its loop, as
+  // supervisors do, is asked to end, since it may own others by now.
   return Effect.onInterrupt(restore === undefined ? wait : restore(wait), () => {
     if (limit !== undefined) node.timers.cancel(limit)
-    if (process.status !== STARTING || behaviour.ownsExit === true) {
-      return stopProcess(process, options.stopWithin ?? defaultStopWithin)
-    }
+    if (process.status !== STARTING) return stopProcess(process, options.stopWithin ?? defaultStopWithin)
     process.exitSignal(node.pid, ExitReason.kill, false)
     return Effect.asVoid(awaitEnd(process))
   })

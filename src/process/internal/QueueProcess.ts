@@ -245,13 +245,13 @@ export class QueueProcess extends LocalProcess {
     })
   }
 
-  /** @internal */
+  /** */
   forget(receiver: Receiver): void {
     this.node.timers.cancel(receiver)
     if (this.receivers?.delete(receiver) === true && this.receivers.size === 0) this.receivers = undefined
   }
 
-  /** @internal Takes a message for which a receiver was woken. When another fiber was faster, it goes on waiting. */
+  /** Takes a message for which a receiver was woken. When another fiber was faster, it goes on waiting. */
   takeAgain(value: unknown, receiver: Receiver): Effect.Effect<unknown> {
     const left = receiver.list === undefined ? Infinity : receiver.expiry - this.node.timers.now()
     return Effect.suspend(() => {

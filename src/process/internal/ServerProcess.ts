@@ -419,7 +419,7 @@ export class ServerProcess extends LocalProcess {
     }
   }
 
-  /** @internal The loop parks here until something is sent. */
+  /** The loop parks here until something is sent. */
   park(wake: (exit: Exit.Exit<void>) => void): void {
     this.current = undefined
     this.wake = wake
@@ -430,7 +430,7 @@ export class ServerProcess extends LocalProcess {
     }
   }
 
-  /** @internal Handles what waits, as far as the budget allows. */
+  /** Handles what waits, as far as the budget allows. */
   drain(): Effect.Effect<unknown, unknown> {
     const next = this.nextEffect
     if (next !== undefined) {
@@ -601,13 +601,13 @@ export class ServerProcess extends LocalProcess {
     if (this.stopReply !== undefined) this.stopReply.due = true
   }
 
-  /** @internal Goes on after a handler that was an Effect. */
+  /** Goes on after a handler that was an Effect. */
   resumeAfter(value: unknown): Effect.Effect<unknown, unknown> {
     const envelope = this.current!
     return this.settle(value, envelope) ?? this.drain()
   }
 
-  /** @internal A handler, or the loop itself, failed in the fiber. */
+  /** A handler, or the loop itself, failed in the fiber. */
   caught(cause: Cause.Cause<unknown>): Effect.Effect<unknown, unknown> {
     if (this.status === EXITING || this.ending) return Effect.failCause(cause)
     const envelope = this.current
@@ -620,7 +620,7 @@ export class ServerProcess extends LocalProcess {
     return this.failed(cause, envelope) ?? MAIN
   }
 
-  /** @internal `init` is done. */
+  /** `init` is done. */
   started(result: unknown): Effect.Effect<unknown, unknown> {
     // An exit signal came while `init` ran, and its interruption has not had its turn yet.
     if (this.status !== STARTING) return Effect.interrupt
@@ -662,7 +662,7 @@ export class ServerProcess extends LocalProcess {
     this.deferred?.delete(call)
   }
 
-  /** @internal The fiber is at its end. */
+  /** The fiber is at its end. */
   ended(reason: ExitReason.ExitReason): void {
     const current = this.current
     const report = this.onStarted === undefined && this.status !== STARTING

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Scheduler, Schema } from "effect"
+import { Deferred, Effect, Schema, Scheduler } from "effect"
 import { GenServer, Message, Node, Process, type ProcessRef, Protocol } from "effect-otp"
 import { SeededScheduler, TestNode } from "effect-otp/testing"
 import { RunQueue } from "../../../src/process/internal/RunQueue.ts"
@@ -123,32 +123,61 @@ describe("RunQueue", () => {
 
   it.live("a pipeline of 5000 processes, each suspended on the next, is resumed without a stack", () =>
     Effect.gen(function*() {
-      const done: Array<string> = []
-      let next = yield* Process.spawnDetached(
+      let got = 0
+      const last = yield* Process.spawnDetached(
         () =>
-          Effect.gen(function*() {
-            yield* Process.receive(Schema.Literal("start"))
-            for (let n = 0; n < 3; n++) done.push(yield* Process.receive(Schema.Literals(["m0", "m1", "m2"])))
-          }),
+          Effect.andThen(
+            Process.receive(Schema.Literal("start")),
+            Effect.forever(Effect.map(Process.receive(Schema.Literal("item")), () => got++))
+          ),
         { mailbox: { capacity: 1 } }
       )
-      const last = next
+      yield* Process.send(last, "item")
+      let next = last
       for (let i = 0; i < 5000; i++) {
-        const to: Process.Target = next
+        const to = next
         next = yield* Process.spawnDetached(
-          () =>
-            Effect.gen(function*() {
-              for (let n = 0; n < 3; n++) yield* Process.send(to, yield* Process.receive(Schema.String))
-            }),
+          () => Effect.forever(Effect.flatMap(Process.receive(Schema.String), (item) => Process.send(to, item))),
           { mailbox: { capacity: 1 } }
         )
+        // One in its hands, for which the next has no room, and one in its mailbox.
+        yield* Process.send(next, "item")
+        yield* turn
+        yield* Process.send(next, "item")
       }
-      const first = next
-      yield* Effect.forkChild(Effect.forEach(["m0", "m1", "m2"], (value) => Process.send(first, value)))
-      for (let i = 0; i < 20; i++) yield* turn
-      assert.deepStrictEqual(done, [])
-      yield* Process.spawnDetached(() => Effect.andThen(Process.send(last, "start"), Effect.void))
-      yield* Process.awaitExit(last)
-      assert.deepStrictEqual(done, ["m0", "m1", "m2"])
+      assert.strictEqual(got, 0)
+      yield* Process.send(last, "start")
+      while (got < 10_001) yield* turn
+    }).pipe(Effect.provide(Node.layerLocal())))
+
+  it.live("5000 senders suspended on one server each are resumed without a stack", () =>
+    Effect.gen(function*() {
+      class Relay extends Protocol.make("Relay", Message.Cast("Item"), Message.Cast("Start")) {}
+      let got = 0
+      const gate = yield* Deferred.make<void>()
+      const last: ProcessRef.ProcessRef<Protocol.Messages<typeof Relay>> = yield* GenServer.startDetached(
+        GenServer.make(Relay, () =>
+          Effect.succeed(Relay.of({ Start: () => Deferred.await(gate), Item: () => void got++ }))),
+        undefined,
+        { mailbox: { capacity: 1 } }
+      )
+      yield* last.Start()
+      yield* turn
+      yield* last.Item()
+      let next = last
+      for (let i = 0; i < 5000; i++) {
+        const to = next
+        next = yield* GenServer.startDetached(
+          GenServer.make(Relay, () => Effect.succeed(Relay.of({ Start: () => {}, Item: () => to.Item() }))),
+          undefined,
+          { mailbox: { capacity: 1 } }
+        )
+        yield* next.Item()
+        yield* turn
+        yield* next.Item()
+      }
+      assert.strictEqual(got, 0)
+      yield* Deferred.succeed(gate, undefined)
+      while (got < 10_001) yield* turn
     }).pipe(Effect.provide(Node.layerLocal())))
 })
