@@ -18,7 +18,6 @@
  * @since 0.1.0
  */
 import * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -33,13 +32,8 @@ import type { ExitReason } from "../process/ExitReason.ts"
 import type { Node } from "../process/Node.ts"
 import * as Process from "../process/Process.ts"
 import type { Pid } from "../term/Pid.ts"
-import {
-  type ApplicationController,
-  controllerOf,
-  defaultStopMillis,
-  type Entry,
-  nameKey
-} from "./internal/ApplicationController.ts"
+import { controllerOf, defaultStopMillis, type Entry, nameKey } from "./internal/ApplicationController.ts"
+import { type Info, infosOf } from "./internal/ApplicationInfo.ts"
 import type { Definition } from "./internal/ApplicationProcess.ts"
 import type { StartType } from "./internal/ApplicationRules.ts"
 import { layerBehaviour } from "./internal/LayerChild.ts"
@@ -52,6 +46,7 @@ import {
 } from "./OtpError.ts"
 import type * as Supervisor from "./Supervisor.ts"
 
+export type { Info } from "./internal/ApplicationInfo.ts"
 export type { StartType } from "./internal/ApplicationRules.ts"
 
 const TypeId = "~effect-otp/Application"
@@ -513,54 +508,6 @@ export const teardown: Runtime.Teardown = (exit, onExit) =>
   Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause) ? onExit(0) : Runtime.defaultTeardown(exit, onExit)
 
 // --- inspection ------------------------------------------------------------------------------------------------------
-
-/**
- * What is known of a loaded application.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Info {
-  readonly name: string
-  readonly description: string
-  readonly version: string
-  readonly status: "loaded" | "starting" | "running" | "stopping"
-  /** With which type it runs; of one that does not run, its own. */
-  readonly startType: Option.Option<StartType>
-  /** The names of what it needs. */
-  readonly applications: ReadonlyArray<string>
-  /** The process of the application, while there is one. */
-  readonly pid: Option.Option<Pid>
-  /** The top of its tree. */
-  readonly tree: Option.Option<Pid>
-  /** How long it has been running. */
-  readonly uptime: Option.Option<Duration.Duration>
-  readonly env: ReadonlyMap<string, unknown>
-}
-
-const infoOf = ({ definition, env, run }: Entry, now: number): Info => ({
-  name: definition.name,
-  description: definition.description,
-  version: definition.version,
-  status: run?.status ?? "loaded",
-  startType: Option.fromUndefinedOr(run?.type ?? definition.startType),
-  applications: definition.applications.map(nameOf),
-  pid: Option.fromUndefinedOr(run?.process?.pid),
-  tree: Option.fromUndefinedOr(run?.top?.pid),
-  uptime: run === undefined || run.status === "starting"
-    ? Option.none()
-    : Option.some(Duration.millis(now - run.startedAt)),
-  env: new Map(env)
-})
-
-/** What is known of some applications, all at the same moment. */
-const infosOf = (
-  entries: (controller: ApplicationController) => ReadonlyArray<Entry>
-): Effect.Effect<ReadonlyArray<Info>, never, Node> =>
-  Effect.flatMap(
-    controllerOf,
-    (controller) => Effect.map(Clock.currentTimeMillis, (now) => entries(controller).map((entry) => infoOf(entry, now)))
-  )
 
 /**
  * What is known of an application; none when it is not loaded.

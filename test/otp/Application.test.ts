@@ -670,6 +670,15 @@ describe("an application as a layer", () => {
       assert.strictEqual(yield* running, "db")
     }))
 
+  onNode("leaves a dependency of its own that somebody has asked for meanwhile", () =>
+    Effect.gen(function*() {
+      const log = new Log()
+      const db = app(log, "db", { children: [] })
+      const shop = app(log, "shop", { children: [], applications: [db] })
+      yield* Effect.provide(Application.ensureStarted(db), Application.layer(shop))
+      assert.strictEqual(yield* running, "db")
+    }))
+
   onNode("fails as its start does, and is interrupted as it is", () =>
     Effect.gen(function*() {
       const log = new Log()

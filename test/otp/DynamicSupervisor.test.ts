@@ -5,6 +5,7 @@ import { assert, describe } from "@effect/vitest"
 import { Context, Effect, Fiber, Layer, Option } from "effect"
 import { CallError, DynamicSupervisor, ExitReason, GenServer, Node, OtpError, Process, Supervisor } from "effect-otp"
 import { TestClock } from "effect/testing"
+import { Pid } from "../../src/term/Pid.ts"
 import * as TestNode from "../../src/testing/TestNode.ts"
 import { Broken, type Conduct, endOf, error, Log, pidOf, Probe, probe, seeded } from "./SupervisorFixtures.ts"
 
@@ -203,6 +204,10 @@ describe("stopping a dynamic child", () => {
         assert.strictEqual(log.take(), "~b -b ~a -a")
         const left = yield* DynamicSupervisor.whichChildren(ref)
         assert.deepStrictEqual(left.map(({ pid }) => pid), [Option.some(c.pid)])
+        // A pid that came from elsewhere is an equal copy.
+        const d = yield* add("d")
+        yield* DynamicSupervisor.terminateChild(ref, new Pid(d.pid.node, d.pid.id, d.pid.serial, d.pid.creation))
+        assert.isFalse(yield* Process.isAlive(d))
         // As in OTP: what is known to be dead is as good as stopped; what lives elsewhere is not found.
         yield* DynamicSupervisor.terminateChild(ref, a)
         const other = yield* Process.spawnDetached(() => Effect.never)

@@ -51,26 +51,30 @@ const runProgram = (mode: string, ...signals: ReadonlyArray<NodeJS.Signals>): Ef
 const up = ["+db-1", "+db-2", "+shop-1", "+shop-2", "ready"]
 
 describe("a program of applications", () => {
-  it.live("[S23] stops them in reverse order at SIGTERM under load, within their shutdown times, and exits with 0", () =>
-    Effect.gen(function*() {
-      const { code, errors, lines, millis } = yield* runProgram("load", "SIGTERM")
-      assert.deepStrictEqual(lines, [
-        ...up,
-        "shop stops",
-        "-shop-2 busy",
-        "-shop-1 busy",
-        "shop stopped",
-        "db stops",
-        "-db-2 busy",
-        "-db-1 busy",
-        "db stopped",
-        "done"
-      ], errors)
-      assert.strictEqual(code, 0)
-      // Four children of a tenth of a second each; eight seconds would be the sum of their shutdown times.
-      assert.isAtLeast(millis, 400)
-      assert.isBelow(millis, 8000)
-    }), 30_000)
+  it.live(
+    "[S23] stops them in reverse order at SIGTERM under load, within their shutdown times, and exits with 0",
+    () =>
+      Effect.gen(function*() {
+        const { code, errors, lines, millis } = yield* runProgram("load", "SIGTERM")
+        assert.deepStrictEqual(lines, [
+          ...up,
+          "shop stops",
+          "-shop-2 busy",
+          "-shop-1 busy",
+          "shop stopped",
+          "db stops",
+          "-db-2 busy",
+          "-db-1 busy",
+          "db stopped",
+          "done"
+        ], errors)
+        assert.strictEqual(code, 0)
+        // Four children of a tenth of a second each; eight seconds would be the sum of their shutdown times.
+        assert.isAtLeast(millis, 400)
+        assert.isBelow(millis, 8000)
+      }),
+    30_000
+  )
 
   it.live("does the same at SIGINT", () =>
     Effect.gen(function*() {
@@ -116,27 +120,31 @@ describe("a program of applications", () => {
       assert.isBelow(millis, 500)
     }), 30_000)
 
-  it.live("[S23] exits with 1 when a permanent application ends, after the others were stopped in reverse order", () =>
-    Effect.gen(function*() {
-      const { code, errors, lines } = yield* runProgram("crash")
-      assert.deepStrictEqual(lines.slice(0, lines.indexOf("done") + 1), [
-        ...up,
-        "ready",
-        "shop stops",
-        "-shop-2",
-        "-shop-1",
-        "shop stopped",
-        "db stops",
-        "-db-2",
-        "-db-1",
-        "db stopped",
-        "done"
-      ], errors)
-      // Effect logs the failure of a main program to standard output.
-      assert.include(lines.slice(lines.indexOf("done")).join(), "NodeStopped")
-      assert.include(errors, "application main ended: shutdown. It is permanent: the node stops")
-      assert.strictEqual(code, 1)
-    }), 30_000)
+  it.live(
+    "[S23] exits with 1 when a permanent application ends, after the others were stopped in reverse order",
+    () =>
+      Effect.gen(function*() {
+        const { code, errors, lines } = yield* runProgram("crash")
+        assert.deepStrictEqual(lines.slice(0, lines.indexOf("done") + 1), [
+          ...up,
+          "ready",
+          "shop stops",
+          "-shop-2",
+          "-shop-1",
+          "shop stopped",
+          "db stops",
+          "-db-2",
+          "-db-1",
+          "db stopped",
+          "done"
+        ], errors)
+        // Effect logs the failure of a main program to standard output.
+        assert.include(lines.slice(lines.indexOf("done")).join(), "NodeStopped")
+        assert.include(errors, "application main ended: shutdown. It is permanent: the node stops")
+        assert.strictEqual(code, 1)
+      }),
+    30_000
+  )
 
   it.live("exits with 0 when it stops the node itself", () =>
     Effect.gen(function*() {

@@ -332,43 +332,47 @@ describe("a pool hands out messages", () => {
 describe("a pool of another node", () => {
   const [a, b] = ["a@test", "b@test"]
 
-  everySeedOn([a, b], "is reached by its name: its process hands on what comes, and workers answer", (cluster) =>
-    Effect.gen(function*() {
-      const log = new Log()
-      const gate = yield* Deferred.make<void>()
-      const options = numbered({ size: 2 })
-      yield* cluster.on(b, Pool.start(Pool.make(workServer({ gate, log }), options), undefined, { name: "pool" }))
-      yield* TestNode.settle
-      log.take()
-      yield* cluster.on(
-        a,
-        Process.run(Effect.gen(function*() {
-          const me = yield* Process.self
-          for (const named of [GenServer.named, Pool.named]) {
-            const pool = yield* named(Work, { name: "pool", node: b })
-            assert.strictEqual([...(yield* who(pool, 4))].sort().join(""), "0011")
-            // The worker sees who really called.
-            assert.deepStrictEqual(yield* pool.Caller(), me)
-            yield* pool.Caller()
-            yield* pool.Note({ text: "x" })
+  everySeedOn(
+    [a, b],
+    "is reached by its name: its process hands on what comes, and workers answer",
+    (cluster) =>
+      Effect.gen(function*() {
+        const log = new Log()
+        const gate = yield* Deferred.make<void>()
+        const options = numbered({ size: 2 })
+        yield* cluster.on(b, Pool.start(Pool.make(workServer({ gate, log }), options), undefined, { name: "pool" }))
+        yield* TestNode.settle
+        log.take()
+        yield* cluster.on(
+          a,
+          Process.run(Effect.gen(function*() {
+            const me = yield* Process.self
+            for (const named of [GenServer.named, Pool.named]) {
+              const pool = yield* named(Work, { name: "pool", node: b })
+              assert.strictEqual([...(yield* who(pool, 4))].sort().join(""), "0011")
+              // The worker sees who really called.
+              assert.deepStrictEqual(yield* pool.Caller(), me)
+              yield* pool.Caller()
+              yield* pool.Note({ text: "x" })
+              yield* TestNode.settle
+              assert.match(log.take(), /^x@[01]$/)
+            }
+            const pool = yield* Pool.named(Work, { name: "pool", node: b })
+            const later = yield* Effect.forkScoped(pool.Wait())
             yield* TestNode.settle
-            assert.match(log.take(), /^x@[01]$/)
-          }
-          const pool = yield* Pool.named(Work, { name: "pool", node: b })
-          const later = yield* Effect.forkScoped(pool.Wait())
-          yield* TestNode.settle
-          yield* Deferred.succeed(gate, undefined)
-          assert.include([0, 1], yield* Fiber.join(later))
-          // A worker that dies says nothing: the pool lives, and the call has its limit, as in OTP.
-          const lost = yield* Effect.forkScoped(reasonOf(pool.Later(undefined, { timeout: 100 })))
-          yield* TestNode.settle
-          yield* pool.Crash()
-          yield* pool.Crash()
-          yield* TestClock.adjust(100)
-          assert.deepStrictEqual(yield* Fiber.join(lost), new CallError.CallTimeout({ timeoutMillis: 100 }))
-        }))
-      )
-    }))
+            yield* Deferred.succeed(gate, undefined)
+            assert.include([0, 1], yield* Fiber.join(later))
+            // A worker that dies says nothing: the pool lives, and the call has its limit, as in OTP.
+            const lost = yield* Effect.forkScoped(reasonOf(pool.Later(undefined, { timeout: 100 })))
+            yield* TestNode.settle
+            yield* pool.Crash()
+            yield* pool.Crash()
+            yield* TestClock.adjust(100)
+            assert.deepStrictEqual(yield* Fiber.join(lost), new CallError.CallTimeout({ timeoutMillis: 100 }))
+          }))
+        )
+      })
+  )
 })
 
 describe("the process of a pool", () => {
@@ -583,6 +587,7 @@ describe("PL-07 the size of a pool", () => {
         assert.strictEqual((yield* Pool.stats(pool)).size, 2)
         assert.strictEqual(yield* who(pool, 2), "01")
         yield* Pool.resize(pool, 1)
+        assert.strictEqual((yield* Pool.stats(pool)).size, 1)
       })
   )
 

@@ -3,10 +3,10 @@
  */
 import { assert, describe } from "@effect/vitest"
 import { Clock, Effect, Exit, Fiber, Layer, Scope } from "effect"
-import { ExitReason, Node, Process, Supervisor } from "effect-otp"
+import { Behaviour, ExitReason, Node, Process, Supervisor } from "effect-otp"
 import { TestClock } from "effect/testing"
 import * as TestNode from "../../src/testing/TestNode.ts"
-import { child, endOf, error, Log, pidOf, seeded, shown, underParent } from "./SupervisorFixtures.ts"
+import { child, endOf, error, Log, pidOf, probe, seeded, shown, underParent } from "./SupervisorFixtures.ts"
 
 /** Starts a tree in a scope of its own and gives the way to close it. */
 const inScope = <Ids extends string, E>(tree: Supervisor.Supervisor<Ids, E, never>) =>
@@ -341,6 +341,28 @@ describe("an end in the middle of a start", () => {
         assert.deepStrictEqual(yield* Node.processes, [])
       })
   )
+
+  seeded("[S4] the parent's exit reaches a process that is made only after it", () =>
+    Effect.gen(function*() {
+      const log = new Log()
+      const slow = Supervisor.childOf(
+        "b",
+        "worker",
+        { shutdown: "1 hour" },
+        (_, onSpawn) =>
+          Effect.andThen(
+            Effect.sleep(1000),
+            Behaviour.startDetached(probe(log, hanging).behaviour, "b", { link: true, onSpawn })
+          )
+      )
+      const parent = yield* underParent(
+        Supervisor.start(Supervisor.make({ children: [child(log, "a"), slow] }), { link: true })
+      )
+      yield* parent.exit(ExitReason.shutdown)
+      yield* TestClock.adjust(1000)
+      assert.strictEqual(log.take(), "+a -a")
+      assert.deepStrictEqual(yield* Node.processes, [])
+    }))
 
   seeded(
     "a supervisor that is killed while it starts takes the half-started child along",

@@ -123,6 +123,24 @@ describe("the start of a tree", () => {
       assert.isTrue(Option.isNone(yield* Supervisor.restartChild(tree, "a")))
     }))
 
+  seeded(
+    "[S4] a child that fails because what it starts itself ignores its start has failed",
+    () =>
+      Effect.gen(function*() {
+        const log = new Log()
+        const Ignoring = probe(log, { start: Effect.succeed(GenServer.ignore) })
+        const Starter = GenServer.make(Probe, {
+          init: () => Effect.as(GenServer.start(Ignoring, "x"), "starter"),
+          handlers: { Name: (_, name) => name, End: ({ reason }) => GenServer.stop(reason) }
+        })
+        const failed = yield* Effect.flip(
+          Supervisor.start(Supervisor.make({ children: [Supervisor.child("a", Starter)] }))
+        )
+        assert.instanceOf(failed, OtpError.SupervisorStartError)
+        assert.strictEqual(failed.child, "a")
+      })
+  )
+
   seeded("children use services of whoever starts the tree, and of whoever adds them", () =>
     Effect.gen(function*() {
       class Db extends Context.Service<Db, string>()("Db") {}

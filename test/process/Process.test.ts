@@ -2,7 +2,7 @@
  * What a process knows of itself and others: identity, environment, sending, and what `info` shows.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Fiber, Option, Queue, Schema } from "effect"
+import { Context, Deferred, Effect, Fiber, Option, Queue, Schema } from "effect"
 import type { CallError } from "effect-otp"
 import { GenServer, Message, Node, Process, ProcessRef, Protocol, Signal } from "effect-otp"
 import { Probe, TestNode } from "effect-otp/testing"
@@ -377,6 +377,25 @@ describe("a hog", () => {
         yield* probe.expectDown({ of: hog, reason: "Shutdown" })
       })
   )
+
+  it.effect("with a full mailbox takes turns with others", () =>
+    Effect.gen(function*() {
+      class Busy extends Protocol.make("Busy", Message.Cast("Wait"), Message.Cast("Put")) {}
+      const gate = yield* Deferred.make<void>()
+      const log: Array<string> = []
+      for (const name of ["a", "b"]) {
+        const server = yield* GenServer.start(GenServer.make(Busy, () =>
+          Effect.succeed(Busy.of({ Wait: () => Deferred.await(gate), Put: () => void log.push(name) }))))
+        yield* server.Wait()
+        yield* TestNode.settle
+        for (let n = 0; n < 5000; n++) yield* server.Put()
+      }
+      yield* Deferred.succeed(gate, undefined)
+      yield* TestNode.settle
+      assert.strictEqual(log.length, 10_000)
+      const changes = log.filter((name, i) => i > 0 && name !== log[i - 1]).length
+      assert.isAbove(changes, 10)
+    }).pipe(Effect.provide(TestNode.layer())))
 
   it.live("leaves the event loop its turns", () =>
     Effect.gen(function*() {

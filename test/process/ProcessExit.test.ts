@@ -343,6 +343,22 @@ describe("the end of a process", () => {
       })
   )
 
+  everySeed("nobody is left of those that are killed while their fiber begins", () =>
+    Effect.gen(function*() {
+      for (let i = 0; i < 60; i++) yield* Effect.flatMap(Process.spawnDetached(() => Effect.never), Process.kill)
+      yield* TestNode.settle
+      assert.strictEqual((yield* Node.processes).length, 0)
+      for (let i = 0; i < 60; i++) {
+        const start = yield* Effect.forkChild(GenServer.startDetached(counterServer(), 0, { name: `server ${i}` }))
+        yield* Effect.yieldNow
+        yield* Process.kill({ name: `server ${i}` })
+        yield* Fiber.await(start)
+        yield* Process.kill({ name: `server ${i}` })
+      }
+      yield* TestNode.settle
+      assert.strictEqual((yield* Node.processes).length, 0)
+    }))
+
   everySeed("a server that is killed while it starts is told to its starter", (seed) =>
     Effect.gen(function*() {
       const start = yield* Effect.forkChild(

@@ -247,7 +247,9 @@ export class PoolShell extends SlotShell<PoolSlot> {
 
   /** The bound of the mailbox of one worker, when the pool has one for all. */
   capacityOf(number: number): number | undefined {
-    return this.pool.bound === undefined ? undefined : shareOf(this.pool.bound, Math.max(this.places.length, number + 1), number)
+    return this.pool.bound === undefined
+      ? undefined
+      : shareOf(this.pool.bound, Math.max(this.places.length, number + 1), number)
   }
 
   private divide(): void {

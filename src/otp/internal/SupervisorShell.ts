@@ -281,7 +281,7 @@ export class SupervisorShell {
       this.processes.set(process.pid, process)
       this.step({ _tag: "ChildStarted", child, key: process.pid })
       if (starting.exit !== undefined) this.stepExit(starting.exit)
-    } else if (isIgnored(exit.cause)) {
+    } else if (isIgnored(exit.cause, starting.process)) {
       this.step({ _tag: "ChildIgnored", child })
     } else {
       this.step({ _tag: "ChildStartFailed", child, reason: ExitReason.fromCause(exit.cause) })
@@ -367,9 +367,10 @@ const classOf = (reason: ExitReason.ExitReason): ExitClass => {
   }
 }
 
-const isIgnored = (cause: Cause.Cause<unknown>): boolean => {
+/** Whether it was this process that chose not to start, and not another one that it wanted to start. */
+const isIgnored = (cause: Cause.Cause<unknown>, process: Behaviour.Process | undefined): boolean => {
   const error = Cause.squash(cause)
-  return error instanceof StartError && error.reason._tag === "Ignored"
+  return error instanceof StartError && error.reason._tag === "Ignored" && process?.exitReason?._tag === "Normal"
 }
 
 /** The error of a supervisor that did not start, with the path of ids to the child at fault. */

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Schema, Scheduler } from "effect"
+import { Deferred, Effect, Option, Scheduler, Schema } from "effect"
 import { GenServer, Message, Node, Process, type ProcessRef, Protocol } from "effect-otp"
 import { SeededScheduler, TestNode } from "effect-otp/testing"
 import { RunQueue } from "../../../src/process/internal/RunQueue.ts"
@@ -121,15 +121,19 @@ describe("RunQueue", () => {
       assert.strictEqual(yield* first.Depth(undefined, { timeout: "1 hour" }), 500)
     }))
 
-  it.live("a pipeline of 5000 processes, each suspended on the next, is resumed without a stack", () =>
+  /** How many messages wait for a process. */
+  const waiting = (target: Process.Target) =>
+    Effect.map(Process.info(target), (info) => Option.getOrThrow(info).mailboxLength)
+
+  it.live("5000 processes, each suspended on the next, go on one after the other without a stack", () =>
     Effect.gen(function*() {
-      let got = 0
       const last = yield* Process.spawnDetached(
         () =>
-          Effect.andThen(
-            Process.receive(Schema.Literal("start")),
-            Effect.forever(Effect.map(Process.receive(Schema.Literal("item")), () => got++))
-          ),
+          Effect.gen(function*() {
+            yield* Process.receive(Schema.Literal("start"))
+            yield* Process.receive(Schema.Literal("item"))
+            return yield* Effect.never
+          }),
         { mailbox: { capacity: 1 } }
       )
       yield* Process.send(last, "item")
@@ -145,30 +149,29 @@ describe("RunQueue", () => {
         yield* turn
         yield* Process.send(next, "item")
       }
-      assert.strictEqual(got, 0)
+      assert.strictEqual(yield* waiting(next), 1)
       yield* Process.send(last, "start")
-      while (got < 10_001) yield* turn
+      while ((yield* waiting(next)) > 0) yield* turn
     }).pipe(Effect.provide(Node.layerLocal())))
 
-  it.live("5000 senders suspended on one server each are resumed without a stack", () =>
+  it.live("5000 servers, each suspended on the next, go on one after the other without a stack", () =>
     Effect.gen(function*() {
-      class Relay extends Protocol.make("Relay", Message.Cast("Item"), Message.Cast("Start")) {}
-      let got = 0
+      class Relay extends Protocol.make("Relay", Message.Cast("Item"), Message.Cast("Wait")) {}
       const gate = yield* Deferred.make<void>()
       const last: ProcessRef.ProcessRef<Protocol.Messages<typeof Relay>> = yield* GenServer.startDetached(
         GenServer.make(Relay, () =>
-          Effect.succeed(Relay.of({ Start: () => Deferred.await(gate), Item: () => void got++ }))),
+          Effect.succeed(Relay.of({ Wait: () => Deferred.await(gate), Item: () => Effect.never }))),
         undefined,
         { mailbox: { capacity: 1 } }
       )
-      yield* last.Start()
+      yield* last.Wait()
       yield* turn
       yield* last.Item()
       let next = last
       for (let i = 0; i < 5000; i++) {
         const to = next
         next = yield* GenServer.startDetached(
-          GenServer.make(Relay, () => Effect.succeed(Relay.of({ Start: () => {}, Item: () => to.Item() }))),
+          GenServer.make(Relay, () => Effect.succeed(Relay.of({ Wait: () => {}, Item: () => to.Item() }))),
           undefined,
           { mailbox: { capacity: 1 } }
         )
@@ -176,8 +179,8 @@ describe("RunQueue", () => {
         yield* turn
         yield* next.Item()
       }
-      assert.strictEqual(got, 0)
+      assert.strictEqual(yield* waiting(next), 1)
       yield* Deferred.succeed(gate, undefined)
-      while (got < 10_001) yield* turn
+      while ((yield* waiting(next)) > 0) yield* turn
     }).pipe(Effect.provide(Node.layerLocal())))
 })
