@@ -38,7 +38,7 @@ describe("a storm of restarts", () => {
           GenServer.make(Probe, {
             init: () => Effect.map(Process.self, (self) => GenServer.started(self, { continue: undefined })),
             handlers: { Name: () => "storm", End: ({ reason }) => GenServer.stop(reason) },
-            continue: (_: undefined) => {
+            continue: () => {
               tell()
               throw new Error("boom")
             }

@@ -174,6 +174,22 @@ describe("who may stop a supervisor", () => {
       assert.strictEqual(log.take(), "+a")
     }))
 
+  seeded("[S7] also not when it has only just begun to start", () =>
+    Effect.gen(function*() {
+      const log = new Log()
+      for (let count = 0; count < 12; count++) {
+        const starting = yield* Effect.forkScoped(
+          Supervisor.start(Supervisor.make({ intensity: 0, children: [child(log, "a")] }), { name: "tree" })
+        )
+        for (let n = 0; n < count; n++) yield* Effect.yieldNow
+        yield* Process.exit({ name: "tree" }, error())
+        const tree = yield* Fiber.join(starting)
+        yield* TestNode.settle
+        assert.strictEqual(yield* shown(tree), "a")
+        yield* Process.stop(tree)
+      }
+    }))
+
   seeded("[S7] nor does an exit signal that a living child sends count as its end", () =>
     Effect.gen(function*() {
       const log = new Log()

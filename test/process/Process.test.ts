@@ -385,10 +385,15 @@ describe("a hog", () => {
       const log: Array<string> = []
       for (const name of ["a", "b"]) {
         const server = yield* GenServer.start(GenServer.make(Busy, () =>
-          Effect.succeed(Busy.of({ Wait: () => Deferred.await(gate), Put: () => void log.push(name) }))))
+          Effect.succeed(Busy.of({
+            Wait: () => Deferred.await(gate),
+            Put: () => void log.push(name)
+          }))))
         yield* server.Wait()
         yield* TestNode.settle
-        for (let n = 0; n < 5000; n++) yield* server.Put()
+        for (let n = 0; n < 5000; n++) {
+          yield* server.Put()
+        }
       }
       yield* Deferred.succeed(gate, undefined)
       yield* TestNode.settle

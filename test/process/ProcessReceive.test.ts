@@ -111,6 +111,10 @@ describe("Process.receive", () => {
       yield* TestNode.settle
       yield* TestClock.adjust("1 second")
       yield* Process.send(pid, ping(1))
+      yield* TestNode.settle
+      const { runtime } = yield* Node.Node
+      const lists = (runtime.timers as unknown as { readonly lists: Map<number, { readonly first: unknown }> }).lists
+      assert.isTrue([...lists.values()].every(({ first }) => first === undefined))
       yield* TestClock.adjust("5 seconds")
       yield* Process.send(pid, pong(2))
       yield* TestNode.settle

@@ -76,14 +76,7 @@ export const slotBehaviour = (
   const base = supervisorBehaviour(name, protocol, options, toRequest)
   return {
     ...base,
-    init: (instance, args) =>
-      Effect.sync(() => {
-        instance.trapExit = true
-        const shell = makeShell(instance, args)
-        // As in every supervisor: the children are started from the loop, so that signals are heard meanwhile.
-        instance.system(() => shell.feed({ _tag: "Start" }))
-        return new Behaviour.Started(shell, undefined, true)
-      }),
+    init: (instance, args) => Effect.suspend(() => makeShell(instance, args).begin()),
     handle: (instance, envelope) => handle?.(instance, envelope) ?? base.handle(instance, envelope)
   }
 }

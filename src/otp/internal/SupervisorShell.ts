@@ -119,7 +119,6 @@ export class SupervisorShell {
    */
   begin(): Effect.Effect<Behaviour.Started> {
     const { instance } = this
-    instance.trapExit = true
     instance.system(() => this.feed({ _tag: "Start" }))
     return Effect.as(
       // A supervisor that is killed leaves no timers behind.

@@ -118,6 +118,8 @@ export const startServer = (
     tell?.()
   })
   configure(process, options)
+  // From its first moment on, so that nobody but its owner can end it before it decides itself.
+  if (behaviour.ownsExit === true) process.trapExit = true
   if (name !== undefined) {
     process.name = name
     node.names.set(name, process)

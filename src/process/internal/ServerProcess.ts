@@ -72,8 +72,8 @@ export interface ServerBehaviour {
   /** What an observer may see of the state. */
   format(state: unknown): unknown
   /**
-   * Whether the behaviour itself decides what the parent's exit signal and a request to stop mean: both go to `handle`.
-   * Otherwise they end the process, after `terminate`.
+   * Whether the behaviour itself decides what the parent's exit signal and a request to stop mean: both go to `handle`,
+   * and exits are trapped from the start. Otherwise they end the process, after `terminate`.
    */
   readonly ownsExit?: boolean
 }

@@ -5,8 +5,6 @@
  */
 import * as Cause from "effect/Cause"
 import { format as formatValue } from "effect/Formatter"
-import type * as Schema from "effect/Schema"
-import * as SchemaAST from "effect/SchemaAST"
 import { format as formatAddress, isAddress } from "../../process/Address.ts"
 import { format as formatReason, isExitReason } from "../../process/ExitReason.ts"
 import { Forwarded } from "../../process/Mailbox.ts"
@@ -34,10 +32,4 @@ export const show = (value: unknown): string => {
   if (isExitReason(value)) return formatReason(value)
   if (Cause.isCause(value)) return cut(Cause.pretty(value).split("\n")[0]!)
   return plain(value)
-}
-
-/** What a schema describes, in a few words. */
-export const showSchema = (schema: Schema.Top): string => {
-  const identifier = SchemaAST.resolveIdentifier(schema.ast)
-  return identifier === undefined ? "a value of the schema" : `a value of the schema ${identifier}`
 }

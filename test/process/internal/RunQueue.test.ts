@@ -140,10 +140,12 @@ describe("RunQueue", () => {
       let next = last
       for (let i = 0; i < 5000; i++) {
         const to = next
-        next = yield* Process.spawnDetached(
-          () => Effect.forever(Effect.flatMap(Process.receive(Schema.String), (item) => Process.send(to, item))),
-          { mailbox: { capacity: 1 } }
+        // Without `forever`, which yields in each round.
+        const relay: Effect.Effect<never, never, Process.CurrentProcess | Node.Node> = Effect.flatMap(
+          Process.receive(Schema.String),
+          (item) => Effect.flatMap(Process.send(to, item), () => relay)
         )
+        next = yield* Process.spawnDetached(() => relay, { mailbox: { capacity: 1 } })
         // One in its hands, for which the next has no room, and one in its mailbox.
         yield* Process.send(next, "item")
         yield* turn
@@ -159,8 +161,10 @@ describe("RunQueue", () => {
       class Relay extends Protocol.make("Relay", Message.Cast("Item"), Message.Cast("Wait")) {}
       const gate = yield* Deferred.make<void>()
       const last: ProcessRef.ProcessRef<Protocol.Messages<typeof Relay>> = yield* GenServer.startDetached(
-        GenServer.make(Relay, () =>
-          Effect.succeed(Relay.of({ Wait: () => Deferred.await(gate), Item: () => Effect.never }))),
+        GenServer.make(
+          Relay,
+          () => Effect.succeed(Relay.of({ Wait: () => Deferred.await(gate), Item: () => Effect.never }))
+        ),
         undefined,
         { mailbox: { capacity: 1 } }
       )

@@ -30,23 +30,26 @@ const underTestClock = Effect.map(
 
 /** A clock that a test moves by hand, and that wakes its sleepers when it is told to, late or even early. */
 class HandClock implements Clock.Clock {
+  /** Monotonic time. */
   now = 0
+  /** By how much the wall clock differs from it. */
+  wall = 0
   readonly slept: Array<number> = []
   private wake: Array<() => void> = []
-  readonly currentTimeMillis = Effect.sync(() => this.now)
-  readonly currentTimeNanos = Effect.sync(() => BigInt(this.now) * 1_000_000n)
-  readonly monotonicTimeNanos = this.currentTimeNanos
+  readonly currentTimeMillis = Effect.sync(() => this.currentTimeMillisUnsafe())
+  readonly currentTimeNanos = Effect.sync(() => this.currentTimeNanosUnsafe())
+  readonly monotonicTimeNanos = Effect.sync(() => this.monotonicTimeNanosUnsafe())
 
   currentTimeMillisUnsafe(): number {
-    return this.now
+    return this.now + this.wall
   }
 
   currentTimeNanosUnsafe(): bigint {
-    return BigInt(Math.round(this.now * 1_000_000))
+    return BigInt(Math.round(this.currentTimeMillisUnsafe() * 1_000_000))
   }
 
   monotonicTimeNanosUnsafe(): bigint {
-    return this.currentTimeNanosUnsafe()
+    return BigInt(Math.round(this.now * 1_000_000))
   }
 
   sleep(duration: { readonly value: unknown }): Effect.Effect<void> {
@@ -198,6 +201,22 @@ describe("Timers", () => {
     clock.now = 1000.4
     clock.wakeAll()
     assert.deepStrictEqual(log, ["a"])
+  })
+
+  it("F9: are neither early nor late when the wall clock jumps by an hour, either way", () => {
+    for (const jump of [3_600_000, -3_600_000]) {
+      const { clock, timers } = byHand()
+      const log: Array<string> = []
+      timers.arm(new Note("a", log), 1000)
+      clock.now = 500
+      clock.wall = jump
+      clock.wakeAll()
+      assert.deepStrictEqual(log, [])
+      assert.deepStrictEqual(clock.slept, [1000, 500])
+      clock.now = 1000
+      clock.wakeAll()
+      assert.deepStrictEqual(log, ["a"])
+    }
   })
 
   it("fire in order when all are late, as after a blocked event loop", () => {
