@@ -70,7 +70,7 @@ export interface Options extends Supervisor.RestartOptions {
   readonly autoShutdown?: Supervisor.AutoShutdown
   /** How many children there may be: any number. */
   readonly maxChildren?: number
-  /** Delays restarts; without it they happen at once. */
+  /** Delays restarts; without it they happen at once. As for a supervisor, with a run of the schedule for each child. */
   readonly backoff?: Schedule.Schedule<unknown, ExitReason>
   /** The mailbox of each child. */
   readonly mailbox?: MailboxOptions

@@ -230,8 +230,9 @@ export interface Options<Children> {
   /** Whether the end of significant children ends the supervisor: `never`. */
   readonly autoShutdown?: Spec.AutoShutdown
   /**
-   * Delays restarts; without it they happen at once. The schedule starts anew for a child that ran as long as `period`. A
-   * delayed restart counts against the intensity when it is made.
+   * Delays restarts; without it they happen at once. Each child has a run of the schedule of its own, which starts anew when
+   * the child ran as long as `period`, gets the reason of each end, and keeps its last delay when it is done. A delayed
+   * restart counts against the intensity when it is made.
    */
   readonly backoff?: Schedule.Schedule<unknown, ExitReason>
   /** The children, in the order in which they start. */
@@ -333,7 +334,8 @@ export const refOf = (instance: Behaviour.Instance): SupervisorRef<never> => ({
 
 /**
  * Starts a supervisor and its children, in order, and waits until all have started. When one cannot, those before it are
- * stopped again and the error names it. The tree is tied to the surrounding scope.
+ * stopped again and the error names it. The tree is tied to the surrounding scope, which waits for it to stop as long as
+ * its children may take. A start that is interrupted is undone in the same way.
  *
  * @category starting
  * @since 0.1.0

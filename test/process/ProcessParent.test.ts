@@ -13,7 +13,10 @@ describe("the line of parents", () => {
             // The one before has ended when this goes on.
             const parent = yield* Process.parent
             if (Option.isSome(parent)) yield* Process.awaitExit(parent.value)
-            if (n < 50) return yield* generation(n + 1)
+            if (n < 50) {
+              yield* generation(n + 1)
+              return
+            }
             let count = 0
             for (let p = yield* Behaviour.current; p !== undefined; p = p.parent) count++
             yield* Deferred.succeed(depth, count)
