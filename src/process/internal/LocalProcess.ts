@@ -136,8 +136,7 @@ export abstract class LocalProcess implements Runnable, Watcher {
   readonly node: NodeRuntime
   readonly key: number
   readonly pid: Pid
-  /** Who started it. An ancestor that is dead itself is let go, so that a line of successors does not grow for ever. */
-  parent: LocalProcess | undefined
+  readonly parent: LocalProcess | undefined
   readonly scope: Scope.Closeable
   fiber: Fiber.Fiber<unknown, unknown> | undefined = undefined
   status: number = STARTING
@@ -361,7 +360,6 @@ export abstract class LocalProcess implements Runnable, Watcher {
     this.status = DEAD
     this.exitReason = reason
     node.processes.delete(this.key)
-    if (this.parent?.status === DEAD) this.parent = undefined
     if (this.name !== undefined) node.releaseName(this.name, this)
     if (extra !== undefined) {
       if (extra.kill !== undefined) node.timers.cancel(extra.kill)

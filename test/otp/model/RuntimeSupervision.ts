@@ -26,6 +26,7 @@ import type { Inspection } from "../../../src/otp/internal/SupervisorCore.ts"
 import type { ServerProcess } from "../../../src/process/internal/ServerProcess.ts"
 import type { Pid } from "../../../src/term/Pid.ts"
 import * as TestNode from "../../../src/testing/TestNode.ts"
+import { reasonOf, reasonOfText, reasons } from "./RuntimeReasons.ts"
 import {
   type Case,
   type Fault,
@@ -63,39 +64,6 @@ interface Entry {
   alive: boolean
   orphaned: boolean
   kind: Kind
-}
-
-const reasons: { readonly [R in "normal" | "shutdown" | "detail" | "error" | "killed"]: ExitReason.ExitReason } = {
-  normal: ExitReason.normal,
-  shutdown: ExitReason.shutdown,
-  detail: ExitReason.shutdownWith("a detail"),
-  error: ExitReason.error(new Error("boom")),
-  killed: ExitReason.kill
-}
-
-/** The error of a tree that did not start, as the model tells it: its own child at fault. */
-const failedIn = (error: unknown): Reason | undefined =>
-  error instanceof OtpError.SupervisorStartError ? `failed:${error.child.split(".")[0]}` : undefined
-
-const reasonOf = (reason: ExitReason.ExitReason): Reason => {
-  switch (reason._tag) {
-    case "Normal":
-      return "normal"
-    case "Shutdown":
-      return reason.detail === undefined ? "shutdown" : failedIn(reason.detail) ?? "detail"
-    case "Killed":
-      return "killed"
-    default:
-      return reason._tag === "Error" ? failedIn(reason.error) ?? "error" : "error"
-  }
-}
-
-/** The same of a reason that was printed in a report. */
-const reasonOfText = (text: string): string => {
-  if (["normal", "shutdown", "killed", "reached_max_restart_intensity"].includes(text)) return text
-  if (text.startsWith("{shutdown,")) return "detail"
-  const failed = /^SupervisorStartError: .* its child "([^".]+)/.exec(text)
-  return failed === null ? "error" : `failed:${failed[1]}`
 }
 
 /**
