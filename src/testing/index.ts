@@ -6,6 +6,7 @@
 export * as Journal from "./Journal.ts"
 export * as MemoryCluster from "./MemoryCluster.ts"
 export * as Probe from "./Probe.ts"
+export * as RaftSimulation from "./RaftSimulation.ts"
 export * as SeededScheduler from "./SeededScheduler.ts"
 export * as Stub from "./Stub.ts"
 export * as TestingError from "./TestingError.ts"

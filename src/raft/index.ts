@@ -1,0 +1,8 @@
+/**
+ * Raft: a replicated log on which a majority agrees, as a pure function.
+ *
+ * @since 0.1.0
+ */
+export * as RaftCore from "./RaftCore.ts"
+export * as RaftEntry from "./RaftEntry.ts"
+export * as RaftMessage from "./RaftMessage.ts"
