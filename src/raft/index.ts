@@ -5,4 +5,6 @@
  */
 export * as RaftCore from "./RaftCore.ts"
 export * as RaftEntry from "./RaftEntry.ts"
+export * as RaftError from "./RaftError.ts"
 export * as RaftMessage from "./RaftMessage.ts"
+export * as RaftStorage from "./RaftStorage.ts"
