@@ -26,8 +26,9 @@ import { Draft } from "./internal/Draft.ts"
 import * as Election from "./internal/election.ts"
 import { Log } from "./internal/Log.ts"
 import * as Members from "./internal/membership.ts"
-import * as Reading from "./internal/reading.ts"
 import * as Replication from "./internal/replication.ts"
+import { rest } from "./internal/role.ts"
+import * as Transfer from "./internal/transfer.ts"
 import type { Entry, MemberId, Membership, Snapshot } from "./RaftEntry.ts"
 import type { Message } from "./RaftMessage.ts"
 
@@ -396,7 +397,7 @@ export const make = <C, S>(beginning: Beginning<C, S>): State<C, S> => {
     electionAt: now,
     seed: seed >>> 0
   }, now)
-  Election.rest(draft)
+  rest(draft)
   return draft.state
 }
 
@@ -426,19 +427,20 @@ export const step = <C, S>(
       Replication.propose(draft, input.commands)
       break
     case "Read":
-      Reading.read(draft, input.ref)
+      Replication.read(draft, input.ref)
       break
     case "Change":
-      Members.change(draft, input.ref, input.change)
+      Replication.change(draft, input.ref, input.change)
       break
     case "Transfer":
-      Election.transfer(draft, input.ref, input.to)
+      Transfer.transfer(draft, input.ref, input.to)
       break
     case "Snapshot":
       Replication.compact(draft, input.index, input.data, input.keep)
       break
   }
   Election.tick(draft)
+  Replication.announce(draft)
   return draft.finish()
 }
 

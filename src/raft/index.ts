@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+export * as Raft from "./Raft.ts"
 export * as RaftCore from "./RaftCore.ts"
 export * as RaftEntry from "./RaftEntry.ts"
 export * as RaftError from "./RaftError.ts"

@@ -72,6 +72,16 @@ export class Draft<C, S> {
     this.send.push({ to, message })
   }
 
+  /** Whether the step has already sent something to a member that carries the commit index. */
+  hasTold(to: MemberId): boolean {
+    return this.send.some((envelope) => envelope.to === to && envelope.message._tag === "Append")
+  }
+
+  /** Whether more is committed than before the step. */
+  get hasCommitted(): boolean {
+    return this.state.commit > this.before.commit
+  }
+
   /** Sends what promises that this member will remember. */
   promise(to: MemberId, message: VoteRequest | VoteReply | AppendReply): void {
     this.sendAfterPersist.push({ to, message })

@@ -23,7 +23,8 @@ const NOOP = 0
 const COMMAND = 1
 const MEMBERSHIP = 2
 
-const writeContent = (writer: RecordWriter, content: Content<Uint8Array>): void => {
+/** Writes what an entry says. */
+export const writeContent = (writer: RecordWriter, content: Content<Uint8Array>): void => {
   switch (content._tag) {
     case "Noop":
       writer.byte(NOOP)
@@ -36,9 +37,14 @@ const writeContent = (writer: RecordWriter, content: Content<Uint8Array>): void 
   }
 }
 
-const readMembership = (reader: RecordReader): Membership => ({ voters: reader.texts(), learners: reader.texts() })
+/** Reads a membership. */
+export const readMembership = (reader: RecordReader): Membership => ({
+  voters: reader.texts(),
+  learners: reader.texts()
+})
 
-const readContent = (reader: RecordReader): Content<Uint8Array> => {
+/** Reads what an entry says. */
+export const readContent = (reader: RecordReader): Content<Uint8Array> => {
   switch (reader.byte()) {
     case COMMAND:
       return { _tag: "Command", size: reader.number(), command: reader.raw() }

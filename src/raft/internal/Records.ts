@@ -95,7 +95,7 @@ export class RecordWriter {
   }
 }
 
-/** Reads the payload of a record, whose checksum vouches for its shape. */
+/** Reads what a {@link RecordWriter} has written. Throws when the bytes end too soon. */
 export class RecordReader {
   private readonly bytes: Uint8Array
   private readonly view: DataView
@@ -107,8 +107,13 @@ export class RecordReader {
     this.at = from
   }
 
+  /** How many bytes are left. */
+  get left(): number {
+    return this.bytes.length - this.at
+  }
+
   byte(): number {
-    return this.bytes[this.at++]!
+    return this.view.getUint8(this.at++)
   }
 
   number(): number {
@@ -119,8 +124,10 @@ export class RecordReader {
 
   raw(): Uint8Array {
     const from = this.at + 4
-    this.at = from + this.view.getUint32(this.at, true)
-    return this.bytes.slice(from, this.at)
+    const to = from + this.view.getUint32(this.at, true)
+    if (to > this.bytes.length) throw new RangeError("the bytes end too soon")
+    this.at = to
+    return this.bytes.slice(from, to)
   }
 
   text(): string {
@@ -128,7 +135,9 @@ export class RecordReader {
   }
 
   texts(): ReadonlyArray<string> {
-    return Array.from({ length: this.number() }, () => this.text())
+    const count = this.number()
+    if (!(count * 4 <= this.left)) throw new RangeError("the bytes end too soon")
+    return Array.from({ length: count }, () => this.text())
   }
 }
 

@@ -1,5 +1,5 @@
 /**
- * Who leads: time-outs, votes, resignation, transfer.
+ * Who leads: time-outs, votes, resignation.
  *
  * A member that heard from a leader less than an election timeout ago refuses its vote to everybody else, whatever their
  * term; a leader that has not heard from a majority for as long resigns. A member that has just started counts as having heard,
@@ -7,39 +7,12 @@
  *
  * @since 0.1.0
  */
-import type { Role } from "../RaftCore.ts"
 import { isVoter, type MemberId } from "../RaftEntry.ts"
 import type { TimeoutNow, VoteReply, VoteRequest } from "../RaftMessage.ts"
 import type { Draft } from "./Draft.ts"
 import * as Members from "./membership.ts"
-import * as Reading from "./reading.ts"
 import * as Replication from "./replication.ts"
-
-const follower: Role = { _tag: "Follower" }
-
-/** Waits from now on, for one to two election timeouts. */
-export const rest = <C, S>(draft: Draft<C, S>): void => {
-  const { electionTimeout } = draft.state.options
-  draft.state.electionAt = draft.now + electionTimeout * (1 + draft.random())
-}
-
-/** Follows whoever leads the term, which nobody may be known to do yet. */
-export const follow = <C, S>(draft: Draft<C, S>, term: number, leader: MemberId | undefined): void => {
-  const { state } = draft
-  Reading.abandon(draft)
-  if (term !== state.term) {
-    state.term = term
-    state.votedFor = undefined
-  }
-  if (state.role._tag !== "Follower") {
-    state.role = follower
-    rest(draft)
-  }
-  state.leader = leader
-}
-
-/** Leads no longer. */
-export const resign = <C, S>(draft: Draft<C, S>): void => follow(draft, draft.state.term, undefined)
+import * as Role from "./role.ts"
 
 /** Does what is due. */
 export const tick = <C, S>(draft: Draft<C, S>): void => {
@@ -48,14 +21,14 @@ export const tick = <C, S>(draft: Draft<C, S>): void => {
   if (leading === undefined) {
     if (now < state.electionAt) return
     if (Members.mayStand(state)) campaign(draft, true, false)
-    else rest(draft)
+    else Role.rest(draft)
     return
   }
   if (now >= leading.checkAt) {
     leading.checkAt = now + state.options.electionTimeout
     const since = now - state.options.electionTimeout
     if (!draft.isQuorum((member) => member === state.id || (leading.progress.get(member)?.heardAt ?? 0) > since)) {
-      return resign(draft)
+      return Role.resign(draft)
     }
   }
   if (leading.transfer !== undefined && now >= leading.transfer.until) leading.transfer = undefined
@@ -67,7 +40,7 @@ export const campaign = <C, S>(draft: Draft<C, S>, poll: boolean, transfer: bool
   const { state } = draft
   state.leader = undefined
   state.role = { _tag: "Candidate", poll, transfer, granted: [] }
-  rest(draft)
+  Role.rest(draft)
   if (poll) grant(draft, state.id)
   else {
     // Its own vote counts when it can no longer be forgotten.
@@ -108,10 +81,10 @@ export const requested = <C, S>(draft: Draft<C, S>, from: MemberId, request: Vot
     const granted = current && request.term > state.term
     return answer(granted ? request.term : state.term, granted)
   }
-  if (request.term > state.term) follow(draft, request.term, undefined)
+  if (request.term > state.term) Role.follow(draft, request.term, undefined)
   if (!current || (state.votedFor !== undefined && state.votedFor !== from)) return answer(state.term, false)
   state.votedFor = from
-  rest(draft)
+  Role.rest(draft)
   answer(state.term, true)
 }
 
@@ -120,7 +93,7 @@ export const voted = <C, S>(draft: Draft<C, S>, from: MemberId, reply: VoteReply
   const { state } = draft
   const role = state.role
   if (!reply.granted) {
-    if (reply.term > state.term) follow(draft, reply.term, undefined)
+    if (reply.term > state.term) Role.follow(draft, reply.term, undefined)
     return
   }
   if (role._tag !== "Candidate" || role.poll !== reply.poll) return
@@ -168,38 +141,6 @@ const lead = <C, S>(draft: Draft<C, S>): void => {
   Replication.observe(draft)
   draft.extend([{ index: next, term: state.term, content: { _tag: "Noop" } }])
   Replication.heartbeat(draft)
-}
-
-/** The shell wants another leader. */
-export const transfer = <C, S>(draft: Draft<C, S>, ref: number, wanted: MemberId | undefined): void => {
-  const { now, state } = draft
-  const leading = draft.leading
-  if (leading === undefined) return draft.refuseNotLeader(ref)
-  if (leading.transfer !== undefined) return draft.refuse(ref, { _tag: "Transferring", to: leading.transfer.to })
-  const furthest = draft.membership.voters
-    .filter((voter) => voter !== state.id)
-    .reduce<MemberId | undefined>((best, voter) => {
-      const match = (member: MemberId): number => leading.progress.get(member)?.match ?? 0
-      return best === undefined || match(voter) > match(best) ? voter : best
-    }, undefined)
-  const to = wanted ?? furthest
-  if (to === undefined || to === state.id || !isVoter(draft.membership, to)) {
-    return draft.refuse(ref, { _tag: "BadMember", member: to })
-  }
-  leading.transfer = { to, until: now + state.options.electionTimeout, told: false }
-  draft.reply({ _tag: "Transferring", ref, to })
-  handOver(draft)
-}
-
-/** Tells the successor as soon as it has everything. */
-export const handOver = <C, S>(draft: Draft<C, S>): void => {
-  const leading = draft.leading
-  if (leading?.transfer === undefined || leading.transfer.told) return
-  const { to } = leading.transfer
-  if (leading.progress.get(to)?.match !== draft.state.log.lastIndex) return
-  leading.transfer = { ...leading.transfer, told: true }
-  leading.mayLease = false
-  draft.tell(to, { _tag: "TimeoutNow", term: draft.state.term })
 }
 
 /** The leader wants this member to take over. */

@@ -10,8 +10,7 @@
 import type { Change, State } from "../RaftCore.ts"
 import { type Entry, isVoter, type Membership } from "../RaftEntry.ts"
 import type { Draft } from "./Draft.ts"
-import * as Election from "./election.ts"
-import * as Replication from "./replication.ts"
+import * as Role from "./role.ts"
 
 type Memberships = State<never, never>["memberships"]
 
@@ -56,25 +55,6 @@ export const appended = <C, S>(draft: Draft<C, S>, from: number): void => {
   }
 }
 
-/** The shell wants a change. */
-export const change = <C, S>(draft: Draft<C, S>, ref: number, change: Change): void => {
-  const { state } = draft
-  const leading = draft.leading
-  if (leading === undefined) return draft.refuseNotLeader(ref)
-  if (leading.transfer !== undefined) return draft.refuse(ref, { _tag: "Transferring", to: leading.transfer.to })
-  if (state.commit < leading.begun || state.memberships.at(-1)!.index > state.commit) {
-    return draft.refuse(ref, { _tag: "ChangeInProgress" })
-  }
-  const membership = changed(draft.membership, change)
-  if (membership === undefined) return draft.refuse(ref, { _tag: "BadMember", member: change.member })
-  const index = state.log.lastIndex + 1
-  draft.extend([{ index, term: state.term, content: { _tag: "Membership", membership } }])
-  appended(draft, index)
-  Replication.observe(draft)
-  draft.reply({ _tag: "Accepted", ref, index, term: state.term })
-  Replication.replicate(draft, leading)
-}
-
 /** The membership after a change; undefined when it changes nothing or leaves nobody to vote. */
 export const changed = (membership: Membership, change: Change): Membership | undefined => {
   const { member } = change
@@ -101,5 +81,5 @@ export const committed = <C, S>(draft: Draft<C, S>): void => {
   const { state } = draft
   if (state.role._tag !== "Leader" || isVoter(draft.membership, state.id)) return
   if (state.memberships.at(-1)!.index > state.commit) return
-  Election.resign(draft)
+  Role.resign(draft)
 }

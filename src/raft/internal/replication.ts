@@ -3,14 +3,15 @@
  *
  * @since 0.1.0
  */
-import type { Input, Progress } from "../RaftCore.ts"
+import type { Change, Input, Progress } from "../RaftCore.ts"
 import type { Entry, MemberId, Snapshot } from "../RaftEntry.ts"
 import type { Append, AppendReply, InstallSnapshot } from "../RaftMessage.ts"
 import type { Draft, Leading } from "./Draft.ts"
-import * as Election from "./election.ts"
 import { Log } from "./Log.ts"
 import * as Members from "./membership.ts"
 import * as Reading from "./reading.ts"
+import * as Role from "./role.ts"
+import * as Transfer from "./transfer.ts"
 
 type Commands<C> = Extract<Input<C, never>, { readonly _tag: "Propose" }>["commands"]
 
@@ -75,12 +76,31 @@ export const heartbeat = <C, S>(draft: Draft<C, S>): void => {
     }
     if (!supply(draft, leading, member)) sendTo(draft, leading, member, [])
   }
-  Reading.confirm(draft)
+  confirmReads(draft)
+}
+
+/** Releases the reads that are confirmed, and begins a round for those that came meanwhile. */
+const confirmReads = <C, S>(draft: Draft<C, S>): void => {
+  if (Reading.confirm(draft)) heartbeat(draft)
+}
+
+/** The shell wants to read. */
+export const read = <C, S>(draft: Draft<C, S>, ref: number): void => {
+  if (Reading.read(draft, ref)) heartbeat(draft)
 }
 
 /** Sends whatever the windows allow. */
 export const replicate = <C, S>(draft: Draft<C, S>, leading: Leading): void => {
   for (const member of leading.progress.keys()) supply(draft, leading, member)
+}
+
+/** Tells those who keep up that more is committed, unless they hear it anyway: they need not wait for the next sign of life. */
+export const announce = <C, S>(draft: Draft<C, S>): void => {
+  const leading = draft.leading
+  if (leading === undefined || !draft.hasCommitted) return
+  for (const [member, { mode }] of leading.progress) {
+    if (mode === "stream" && !draft.hasTold(member)) sendTo(draft, leading, member, [])
+  }
 }
 
 /** Sends a member the entries that it lacks; false when there are none to send now. */
@@ -156,21 +176,40 @@ const sendTo = <C, S>(
   })
 }
 
+/** The shell wants a change. */
+export const change = <C, S>(draft: Draft<C, S>, ref: number, change: Change): void => {
+  const { state } = draft
+  const leading = draft.leading
+  if (leading === undefined) return draft.refuseNotLeader(ref)
+  if (leading.transfer !== undefined) return draft.refuse(ref, { _tag: "Transferring", to: leading.transfer.to })
+  if (state.commit < leading.begun || state.memberships.at(-1)!.index > state.commit) {
+    return draft.refuse(ref, { _tag: "ChangeInProgress" })
+  }
+  const membership = Members.changed(draft.membership, change)
+  if (membership === undefined) return draft.refuse(ref, { _tag: "BadMember", member: change.member })
+  const index = state.log.lastIndex + 1
+  draft.extend([{ index, term: state.term, content: { _tag: "Membership", membership } }])
+  Members.appended(draft, index)
+  observe(draft)
+  draft.reply({ _tag: "Accepted", ref, index, term: state.term })
+  replicate(draft, leading)
+}
+
 /** A member answered. */
 export const answered = <C, S>(draft: Draft<C, S>, from: MemberId, reply: AppendReply): void => {
   const { now, state } = draft
-  if (reply.term > state.term) return Election.follow(draft, reply.term, undefined)
+  if (reply.term > state.term) return Role.follow(draft, reply.term, undefined)
   const leading = draft.leading
   const known = leading?.progress.get(from)
   if (leading === undefined || known === undefined || reply.term < state.term) return
   const progress: Progress = { ...known, heardAt: now, round: Math.max(known.round, reply.round) }
   leading.progress.set(from, reply.accepted ? accepted(state.log, progress, reply) : refused(draft, progress, reply))
   if (reply.accepted && reply.index > known.match) commit(draft)
-  Reading.confirm(draft)
+  confirmReads(draft)
   // Losing a member of the quorum, or having removed itself, may have ended the lead.
   if (draft.leading === undefined) return
   supply(draft, leading, from)
-  Election.handOver(draft)
+  Transfer.handOver(draft)
 }
 
 const accepted = <C>(log: Log<C>, progress: Progress, reply: AppendReply): Progress => {
@@ -210,7 +249,7 @@ const commit = <C, S>(draft: Draft<C, S>): void => {
   const first = state.commit < leading.begun
   state.commit = index
   Members.committed(draft)
-  if (first) Reading.confirm(draft)
+  if (first) confirmReads(draft)
 }
 
 // --- every member ---
@@ -246,9 +285,9 @@ const heed = <C, S>(draft: Draft<C, S>, from: MemberId, term: number, round: num
     draft.tell(from, { _tag: "AppendReply", term: state.term, round, accepted: false, index: 0, retry: 1 })
     return false
   }
-  if (term > state.term || state.role._tag !== "Follower" || state.leader !== from) Election.follow(draft, term, from)
+  if (term > state.term || state.role._tag !== "Follower" || state.leader !== from) Role.follow(draft, term, from)
   state.heardAt = now
-  Election.rest(draft)
+  Role.rest(draft)
   return true
 }
 
