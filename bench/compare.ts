@@ -55,7 +55,7 @@ const loud = (text: string): void => void process.stderr.write(`\n!!! ${text}\n\
 const startErlang = async (group: Group): Promise<Erlang.Erlang | undefined> => {
   if (options["no-erlang"]) return undefined
   const flags = options["erlang-flags"].split(" ").filter((flag) => flag !== "")
-  const erlang = await Erlang.start(group.sources, flags)
+  const erlang = await Erlang.start(group.sources, [...flags, ...group.erlang?.flags ?? []], group.erlang?.env)
   if (erlang === undefined) {
     loud(
       `Erlang is not installed (erl, erlc): group "${group.name}" runs WITHOUT the comparison. Debian: apt-get install erlang-base`

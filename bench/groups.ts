@@ -13,5 +13,7 @@ import type { Group } from "./harness/Benchmark.ts"
  * @since 0.1.0
  */
 export const groups: Readonly<Record<string, () => Promise<Group>>> = {
-  local: async () => (await import("./local/index.ts")).load()
+  local: async () => (await import("./local/index.ts")).load(),
+  etf: async () => (await import("./etf/index.ts")).load(),
+  network: async () => (await import("./network/index.ts")).load()
 }

@@ -4,6 +4,8 @@
  * ```
  * npm run bench -- [GROUP...] ...      benchmarks beside Erlang, see compare.ts
  * npm run bench -- soak ...            the soak, see soak.ts
+ * npm run bench -- soak-network ...    the soak of the network, see soak-network.ts
+ * npm run bench -- cluster ...         Erlang nodes that are killed and come back, see cluster.ts
  * npm run bench -- profile FILE...     what a CPU profile says, see profile.ts
  * ```
  *
@@ -11,6 +13,8 @@
  */
 const programs: Readonly<Record<string, () => Promise<unknown>>> = {
   soak: () => import("./soak.ts"),
+  "soak-network": () => import("./soak-network.ts"),
+  cluster: () => import("./cluster.ts"),
   profile: () => import("./profile.ts")
 }
 

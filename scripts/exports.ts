@@ -35,6 +35,8 @@ export const exportsOf = (folders: ReadonlyArray<string>): ExportsMap => {
   map["./index"] = null
   map["./*/index"] = null
   map["./internal/*"] = null
+  // The command line is a program: it is run, not imported.
+  map["./cli/*"] = null
   for (const folder of folders) {
     if (folder !== "") map[`./${folder}/internal/*`] = null
   }

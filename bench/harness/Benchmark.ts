@@ -119,7 +119,8 @@ export interface Benchmark {
 /**
  * Benchmarks that belong together, for example all local work.
  *
- * `sources` is the folder with the Erlang modules; `close` ends what the group has started.
+ * `sources` is the folder with the Erlang modules; `erlang` is what their node needs besides; `close` ends what the group
+ * has started.
  *
  * @category models
  * @since 0.1.0
@@ -127,6 +128,7 @@ export interface Benchmark {
 export interface Group {
   readonly name: string
   readonly sources: URL
+  readonly erlang?: { readonly flags: ReadonlyArray<string>; readonly env: Readonly<Record<string, string>> }
   readonly benchmarks: ReadonlyArray<Benchmark>
   readonly close: () => Promise<void>
 }

@@ -104,27 +104,21 @@ const connect = (
 
 /**
  * Compiles the sources and starts the node, or yields `undefined` where Erlang is not installed. `flags` go to `erl` as
- * they are, for example `["+S", "1:1"]`.
+ * they are, for example `["+S", "1:1"]`; `env` goes to its environment.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const start = async (sources: URL, flags: ReadonlyArray<string> = []): Promise<Erlang | undefined> => {
+export const start = async (
+  sources: URL,
+  flags: ReadonlyArray<string> = [],
+  env: Readonly<Record<string, string>> = {}
+): Promise<Erlang | undefined> => {
   const folder = await mkdtemp(join(tmpdir(), "effect-otp-bench-"))
   try {
     await compile(sources, folder)
-    const child = spawn("erl", [
-      ...flags,
-      "-noshell",
-      "-kernel",
-      "logger_level",
-      "none",
-      "-pa",
-      folder,
-      "-s",
-      "bench_driver",
-      "main"
-    ])
+    const args = ["-noshell", "-kernel", "logger_level", "none", "-pa", folder, ...flags, "-s", "bench_driver", "main"]
+    const child = spawn("erl", args, { env: { ...process.env, ...env } })
     child.stderr.pipe(process.stderr)
     return await connect(child, folder)
   } catch (error) {

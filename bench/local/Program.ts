@@ -14,6 +14,8 @@ import type * as Scope from "effect/Scope"
 import { Node } from "../../src/index.ts"
 import type { Benchmark, Count, Row, Values } from "../harness/Benchmark.ts"
 
+export { check, millis, nanosEach } from "../harness/Timing.ts"
+
 /** The node in which all rounds run. */
 export const runtime: ManagedRuntime.ManagedRuntime<Node.Node, never> = ManagedRuntime.make(
   Layer.provideMerge(Node.layerLocal(), Layer.succeed(References.MinimumLogLevel, "None"))
@@ -33,21 +35,3 @@ export const benchmark = ({ program, ...rest }: Program): Benchmark => ({
   ...rest,
   ours: (count) => runtime.runPromise(Effect.scoped(program(count)))
 })
-
-const now: Effect.Effect<number> = Effect.sync(() => performance.now())
-
-/** How long an effect takes, in milliseconds. */
-export const millis = <E, R>(effect: Effect.Effect<unknown, E, R>): Effect.Effect<number, E, R> =>
-  Effect.gen(function*() {
-    const start = yield* now
-    yield* effect
-    return (yield* now) - start
-  })
-
-/** How long each of `count` operations takes that an effect does, in nanoseconds. */
-export const nanosEach = <E, R>(count: number, effect: Effect.Effect<unknown, E, R>): Effect.Effect<number, E, R> =>
-  Effect.map(millis(effect), (total) => total * 1e6 / count)
-
-/** Ends the round as failed when what was measured did not do what it should. */
-export const check = (what: string, actual: number, expected: number): Effect.Effect<void> =>
-  actual === expected ? Effect.void : Effect.die(new Error(`${what}: ${actual} instead of ${expected}`))

@@ -121,38 +121,41 @@ const skip = (decoder: Decoder, count: number): void => {
   for (let i = 0; i < count; i++) decoder.cursor.skip()
 }
 
-/** Arity by operation; absent: not in use. For 37 the least. */
-const arities: ReadonlyMap<number, number> = new Map([
-  [1, 3],
-  [2, 3],
-  [3, 4],
-  [4, 3],
-  [6, 4],
-  [7, 3],
-  [8, 4],
-  [12, 4],
-  [13, 5],
-  [16, 5],
-  [18, 5],
-  [19, 4],
-  [20, 4],
-  [21, 5],
-  [22, 3],
-  [23, 4],
-  [24, 3],
-  [25, 4],
-  [26, 3],
-  [27, 4],
-  [28, 4],
-  [29, 6],
-  [30, 7],
-  [31, 5],
-  [32, 6],
-  [33, 3],
-  [34, 4],
-  [35, 4],
-  [36, 4]
-])
+/** Arity by operation; 0: not in use. For 37 it is the least one. */
+const arities: Uint8Array = new Uint8Array(256)
+for (
+  const [op, arity] of [
+    [1, 3],
+    [2, 3],
+    [3, 4],
+    [4, 3],
+    [6, 4],
+    [7, 3],
+    [8, 4],
+    [12, 4],
+    [13, 5],
+    [16, 5],
+    [18, 5],
+    [19, 4],
+    [20, 4],
+    [21, 5],
+    [22, 3],
+    [23, 4],
+    [24, 3],
+    [25, 4],
+    [26, 3],
+    [27, 4],
+    [28, 4],
+    [29, 6],
+    [30, 7],
+    [31, 5],
+    [32, 6],
+    [33, 3],
+    [34, 4],
+    [35, 4],
+    [36, 4]
+  ] as const
+) arities[op] = arity
 
 /**
  * Reads the control message that a decoder is at. Throws a {@link ControlError} or what the decoder throws.
@@ -170,7 +173,7 @@ export const readUnsafe = (decoder: Decoder): Control => {
   cursor.pos++
   const op = cursor.u8()
   if (op === 37) return altact(decoder, arity)
-  if (arities.get(op) !== arity) throw new ControlError(`operation ${op} with ${arity} elements`)
+  if (arity === 0 || arities[op] !== arity) throw new ControlError(`operation ${op} with ${arity} elements`)
   switch (op) {
     case 22:
     case 23: {
@@ -274,7 +277,7 @@ const altact = (decoder: Decoder, arity: number): Control => {
   if (arity < 4) throw new ControlError(`operation 37 with ${arity} elements`)
   const flags = integerAt(decoder)
   if (flags < 0) throw new ControlError("the flags of operation 37 are not negative")
-  const bits = Number(BigInt(flags) & 31n)
+  const bits = typeof flags === "number" ? flags % 32 : Number(flags & 31n)
   const from = pidAt(decoder)
   if ((bits & 12) === 12) throw new ControlError("operation 37 to an alias and a name at once")
   const to = (bits & 4) !== 0
@@ -290,6 +293,30 @@ const altact = (decoder: Decoder, arity: number): Control => {
 
 // --- writing ---------------------------------------------------------------------------------------------------------
 
+/**
+ * What a peer understands, as far as the form of what it is sent depends on it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Abilities {
+  readonly sendSender: boolean
+  readonly altactSig: boolean
+  readonly exitPayload: boolean
+}
+
+/**
+ * The abilities that flags stand for.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const abilities = (flags: DistFlags.DistFlags): Abilities => ({
+  sendSender: DistFlags.has(flags, "sendSender"),
+  altactSig: DistFlags.has(flags, "altactSig"),
+  exitPayload: DistFlags.has(flags, "exitPayload")
+})
+
 const head = (encoder: Encoder, arity: number, op: number): void => {
   encoder.output.tag8(104, arity)
   encoder.output.tag8(97, op)
@@ -303,7 +330,7 @@ const head = (encoder: Encoder, arity: number, op: number): void => {
  */
 export const writeSend = (
   encoder: Encoder,
-  flags: DistFlags.DistFlags,
+  able: Abilities,
   from: Pid,
   to: Pid | Reference | string
 ): void => {
@@ -314,7 +341,7 @@ export const writeSend = (
     writer.atom("")
     writer.atom(to)
   } else if (isPid(to)) {
-    if (DistFlags.has(flags, "sendSender")) {
+    if (able.sendSender) {
       head(encoder, 3, 22)
       writer.pid(from)
     } else {
@@ -322,7 +349,7 @@ export const writeSend = (
       writer.atom("")
     }
     writer.pid(to)
-  } else if (DistFlags.has(flags, "altactSig")) {
+  } else if (able.altactSig) {
     head(encoder, 4, 37)
     writer.integer(4)
     writer.pid(from)
@@ -335,6 +362,27 @@ export const writeSend = (
 }
 
 /**
+ * Writes the beginning or the end of a monitor.
+ *
+ * @category encoding
+ * @since 0.1.0
+ */
+export const writeMonitor = (
+  encoder: Encoder,
+  what: "Monitor" | "Demonitor",
+  from: Pid,
+  to: Pid | string,
+  ref: Reference
+): void => {
+  const writer = encoder.output
+  head(encoder, 4, what === "Monitor" ? 19 : 20)
+  writer.pid(from)
+  if (typeof to === "string") writer.atom(to)
+  else writer.pid(to)
+  writer.reference(ref)
+}
+
+/**
  * Writes any control message as a tuple, and the payload behind it where the reason is one; `onPayload` is called
  * between the two. Messages and spawn requests leave their payload to the caller.
  *
@@ -343,7 +391,7 @@ export const writeSend = (
  */
 export const write = (
   encoder: Encoder,
-  flags: DistFlags.DistFlags,
+  able: Abilities,
   control: Control,
   onPayload?: () => void
 ): void => {
@@ -351,13 +399,13 @@ export const write = (
   const address = (to: Pid | string): void => typeof to === "string" ? writer.atom(to) : writer.pid(to)
   switch (control._tag) {
     case "Send":
-      return writeSend(encoder, flags, control.from!, control.to)
+      return writeSend(encoder, able, control.from!, control.to)
     case "Link":
       head(encoder, 3, 1)
       writer.pid(control.from)
       return writer.pid(control.to)
     case "Exit": {
-      const payload = DistFlags.has(flags, "exitPayload")
+      const payload = able.exitPayload
       const link = control.kind === "link"
       head(encoder, payload ? 3 : 4, payload ? (link ? 24 : 26) : link ? 3 : 8)
       writer.pid(control.from)
@@ -373,12 +421,9 @@ export const write = (
       return writer.pid(control.to)
     case "Monitor":
     case "Demonitor":
-      head(encoder, 4, control._tag === "Monitor" ? 19 : 20)
-      writer.pid(control.from)
-      address(control.to)
-      return writer.reference(control.ref)
+      return writeMonitor(encoder, control._tag, control.from, control.to, control.ref)
     case "Down": {
-      const payload = DistFlags.has(flags, "exitPayload")
+      const payload = able.exitPayload
       head(encoder, payload ? 4 : 5, payload ? 28 : 21)
       address(control.from)
       writer.pid(control.to)

@@ -50,6 +50,7 @@ export type FlagName =
   | "v4Nc"
   | "alias"
   | "altactSig"
+  | "compression"
 
 /**
  * The flags by name.
@@ -85,7 +86,9 @@ export const flags: { readonly [Name in FlagName]: DistFlags } = {
   nameMe: 1n << 33n,
   v4Nc: 1n << 34n,
   alias: 1n << 35n,
-  altactSig: 1n << 37n
+  altactSig: 1n << 37n,
+  // Of this runtime: compressed payloads are understood. Erlang ignores flags that it does not know.
+  compression: 1n << 56n
 }
 
 const union = (names: ReadonlyArray<FlagName>): DistFlags => names.reduce((sum, name) => sum | flags[name], 0n)
@@ -145,13 +148,17 @@ export const offered: DistFlags = mandatory25 | union([
 ])
 
 /**
- * The flags to send: those {@link offered}, without `published` for a hidden node.
+ * The flags to send: those {@link offered}, without `published` for a hidden node, and with `compression` for one that
+ * understands compressed payloads.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const offer = (options?: { readonly hidden?: boolean | undefined }): DistFlags =>
-  options?.hidden === true ? offered & ~flags.published : offered
+export const offer = (
+  options?: { readonly hidden?: boolean | undefined; readonly compression?: boolean | undefined }
+): DistFlags =>
+  (options?.hidden === true ? offered & ~flags.published : offered) |
+  (options?.compression === true ? flags.compression : 0n)
 
 /**
  * The flags of a peer with what one of them stands for.

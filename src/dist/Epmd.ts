@@ -2,13 +2,14 @@
  * EPMD as a client: how nodes find each other on a host.
  *
  * `register` makes a node known for as long as its scope is open. When the connection to EPMD is lost, it registers again
- * every 2 seconds until it succeeds; the creation of the first time stays. With `serve`, an EPMD of our own is started
+ * until it succeeds, at once and then at most every 2 seconds; the creation of the first time stays. With `serve`, an EPMD of our own is started
  * where none runs, at the beginning and whenever the other one has died.
  *
  * Refused: a name that is taken (an error, not a retry).
  *
  * @since 0.1.0
  */
+import * as Clock from "effect/Clock"
 import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -81,6 +82,9 @@ const ask = <A>(
         const held = new Growing(64)
         const settle = (answer: A | undefined | "malformed", ended: boolean): void => {
           if (answer === undefined && !ended) return
+          // Whatever follows on the answer means nothing.
+          link.received = () => {}
+          link.closed = () => {}
           if (answer === undefined || answer === "malformed") {
             link.close()
             resume(Effect.fail(ended ? "EPMD has closed the connection" : "the answer of EPMD is malformed"))
@@ -152,14 +156,18 @@ export const make: (options?: Options) => Effect.Effect<DiscoveryService, never,
     const hold = (endpoint: NodeEndpoint, first: Registration): Effect.Effect<never, never, Scope.Scope> =>
       Effect.gen(function*() {
         let registration: Registration | undefined = first
+        let since = yield* Clock.currentTimeMillis
         for (;;) {
           if (registration !== undefined) {
             yield* registration.lost
             registration = undefined
             yield* Effect.logWarning(`EPMD has gone; ${endpoint.name} is registered again as soon as there is one`)
+            // One that takes registrations and drops them must not keep this node busy.
+            if ((yield* Clock.currentTimeMillis) - since < retryMillis) yield* Effect.sleep(retryMillis)
           } else {
             yield* Effect.sleep(retryMillis)
           }
+          since = yield* Clock.currentTimeMillis
           if (serve) yield* serveIfNone
           const again = yield* Effect.exit(alive(endpoint))
           if (Exit.isSuccess(again)) registration = again.value.registration

@@ -80,14 +80,15 @@ export const registration = (
 ): Registration => ({ hidden: false, highest: 6, lowest: 5, extra: noExtra, ...node })
 
 /**
- * Whether a text can be registered: 1 to 255 characters, no NUL.
+ * Whether a text can be registered: 1 to 255 characters, none of them a control character (a line break would forge
+ * other entries in the list of names).
  *
  * @category predicates
  * @since 0.1.0
  */
 export const isValidName = (name: string): boolean => {
   const length = [...name].length
-  return length > 0 && length <= maxNameLength && !name.includes("\0") && Bytes.utf8(name).length <= maxNameBytes
+  return length > 0 && length <= maxNameLength && !/\p{Cc}/u.test(name) && Bytes.utf8(name).length <= maxNameBytes
 }
 
 const withLength = (body: Uint8Array): Uint8Array => Bytes.concat([Bytes.u16(body.length), body])
@@ -320,7 +321,7 @@ export const decodeNames = (
   const nodes: Array<{ readonly name: string; readonly port: number }> = []
   for (const line of text.split("\n")) {
     const match = /^name (.+) at port (\d{1,5})$/.exec(line)
-    if (match !== null) nodes.push({ name: match[1]!, port: Number(match[2]) })
+    if (match !== null && Number(match[2]) < 65_536) nodes.push({ name: match[1]!, port: Number(match[2]) })
   }
   return nodes
 }

@@ -5,8 +5,9 @@
  * of the real one, byte for byte, and in one piece.
  *
  * Listens on loopback unless told otherwise. Registrations and dumps are for peers of this host only; to be killed or
- * to have names taken away is refused. A connection that has not asked within 10 seconds is closed, and so is one too
- * many.
+ * to have names taken away is refused. A connection that has not asked and taken its answer within 10 seconds is closed;
+ * one too many takes the place of the oldest that has not registered. Registrations are limited, so that look-ups are
+ * always answered.
  *
  * @since 0.1.0
  */
@@ -31,7 +32,9 @@ export interface Options {
   readonly port?: number | undefined
   /** Open connections at most, registered nodes included: 1000. */
   readonly maxConnections?: number | undefined
-  /** How long a connection may take to ask, in milliseconds: 10 000. */
+  /** Registered nodes at most: 800, or what leaves a fifth of the connections for others. */
+  readonly maxNodes?: number | undefined
+  /** How long a connection may take to ask and to take its answer, in milliseconds: 10 000. */
   readonly idleMillis?: number | undefined
 }
 
@@ -66,9 +69,12 @@ export const make: (options?: Options) => Effect.Effect<EpmdServer, NetworkError
     const scope = yield* Effect.scope
     const context = yield* Effect.context<never>()
     const maxConnections = options?.maxConnections ?? 1000
+    const maxNodes = options?.maxNodes ?? Math.floor(maxConnections * 0.8)
     const idleMillis = options?.idleMillis ?? 10_000
     const seconds = Math.floor((yield* Clock.currentTimeMillis) / 1000)
     const links = new Set<Link>()
+    /** Those that are no registrations, the oldest first. */
+    const guests = new Set<Link>()
     const registered = new Map<string, EpmdProtocol.Registration>()
     const creations = new Map<string, number>()
     const port = { number: options?.port ?? EpmdProtocol.defaultPort }
@@ -106,7 +112,7 @@ export const make: (options?: Options) => Effect.Effect<EpmdServer, NetworkError
         case "Alive": {
           if (!isLocal(link)) return false
           const { node } = request
-          if (registered.has(node.name)) {
+          if (registered.has(node.name) || registered.size >= maxNodes) {
             link.write(EpmdProtocol.encodeAlive(1, 99, node.highest))
             return false
           }
@@ -137,21 +143,30 @@ export const make: (options?: Options) => Effect.Effect<EpmdServer, NetworkError
     }
 
     const onLink = (link: Link): void => {
-      if (links.size >= maxConnections) return link.close()
+      if (links.size >= maxConnections) {
+        const [oldest] = guests
+        if (oldest === undefined) return link.close()
+        links.delete(oldest)
+        guests.delete(oldest)
+        oldest.close()
+      }
       links.add(link)
+      guests.add(link)
       const parser = EpmdProtocol.makeParser()
       const idle = Effect.runForkWith(context)(Effect.map(Effect.sleep(idleMillis), () => link.close()))
       link.closed = () => {
         links.delete(link)
+        guests.delete(link)
         idle.interruptUnsafe()
       }
       link.received = (bytes) => {
         const request = parser.feed(bytes)
         if (request === undefined) return
-        idle.interruptUnsafe()
         // Anything on a connection that is registered already ends it, as in the real one.
         if (typeof request === "string") return link.close()
-        if (!answer(link, request)) link.end()
+        if (!answer(link, request)) return link.end()
+        guests.delete(link)
+        idle.interruptUnsafe()
       }
       link.start()
     }

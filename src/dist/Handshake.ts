@@ -1,5 +1,5 @@
 /**
- * The handshake of two nodes, as a state machine without I/O: version 6, both roles.
+ * The handshake of two nodes, as a state machine without I/O: versions 6 and 5, both roles.
  *
  * Each side proves that it knows the cookie by a digest over a number that the other one chose. The initiator proves
  * itself first: an acceptor never sends a digest to somebody who has not. Names, flags and creations are exchanged on
@@ -7,7 +7,10 @@
  * a name means that is already connected (see {@link Decision}).
  *
  * The older form of the first message (version 5 with the flag of the new handshake, as nodes of OTP 23 and 24 send it
- * that do not ask EPMD) is taken from initiators; it is never sent. Nodes before OTP 23 are refused by their flags.
+ * that do not ask EPMD) is taken from initiators, and sent to nodes of which EPMD says that they know no newer one. Nodes
+ * before OTP 23 are refused by their flags, in both roles.
+ *
+ * A node without a name may ask for one (`asks`): it sends its host, and the acceptor gives it a name and a creation.
  *
  * Refused: names that are no node name, the own name, missing flags, wrong digests, messages out of turn or malformed.
  *
@@ -91,7 +94,13 @@ export type Decision = "ok" | "okSimultaneous" | "nok" | "notAllowed" | "alive"
  */
 export type Step =
   | { readonly _tag: "Continue"; readonly send: ReadonlyArray<Uint8Array> }
-  | { readonly _tag: "Established"; readonly send: ReadonlyArray<Uint8Array>; readonly peer: Peer }
+  | {
+    readonly _tag: "Established"
+    readonly send: ReadonlyArray<Uint8Array>
+    readonly peer: Peer
+    /** What an initiator that asked for a name is called from now on. */
+    readonly given?: Pick<Identity, "name" | "creation">
+  }
   | { readonly _tag: "Yield"; readonly send: ReadonlyArray<Uint8Array> }
   | { readonly _tag: "Failed"; readonly send: ReadonlyArray<Uint8Array>; readonly reason: FailureReason }
 
@@ -152,6 +161,19 @@ const nameMessage = (self: Identity): Uint8Array => {
   ])
 }
 
+/** The first message of version 5: half of the flags, and no creation. */
+const oldNameMessage = (self: Identity): Uint8Array =>
+  Bytes.concat([
+    Uint8Array.of(110),
+    Bytes.u16(5),
+    Bytes.u32(Number(self.flags & 0xffffffffn)),
+    Bytes.utf8(self.name)
+  ])
+
+/** What follows on a first message of version 5 when the peer knows more: the other half. */
+const complementMessage = (self: Identity): Uint8Array =>
+  Bytes.concat([Uint8Array.of(99), Bytes.u32(Number(self.flags >> 32n)), Bytes.u32(self.creation)])
+
 const challengeMessage = (self: Identity, challenge: number): Uint8Array => {
   const name = Bytes.utf8(self.name)
   return Bytes.concat([
@@ -175,21 +197,53 @@ const agreed = (self: Identity, flags: DistFlags.DistFlags): DistFlags.DistFlags
  * The side that connects.
  *
  * `wanted` is the node that it wants to reach; `connected` says whether there is a connection to it by now, which is asked
- * when the peer believes so.
+ * when the peer believes so. `version` is the form of the first message, 6 unless the peer knows only 5. With `asks`,
+ * `self.name` is the host alone: the peer gives the name, and the creation.
  *
  * @category constructors
  * @since 0.1.0
  */
 export const initiate = (
-  options: Options & { readonly wanted: string; readonly connected: () => boolean }
+  options: Options & {
+    readonly wanted: string
+    readonly connected: () => boolean
+    readonly version?: 5 | 6 | undefined
+    readonly asks?: boolean | undefined
+  }
 ): Machine => {
-  const { challenge, digest, self, wanted } = options
+  const { challenge, digest, wanted } = options
+  const asks = options.asks === true
+  // Flags of who asks: hidden, as OTP has it, and without a creation.
+  const self: Identity = asks
+    ? {
+      ...options.self,
+      creation: 0,
+      flags: (options.self.flags & ~DistFlags.flags.published) | DistFlags.flags.nameMe
+    }
+    : options.self
+  const old = options.version === 5 && !asks
   let state: "status" | "challenge" | "ack" | "over" = "status"
   let peer: Peer | undefined
+  let given: Pick<Identity, "name" | "creation"> | undefined
+
+  const onNamed = (message: Uint8Array): Step => {
+    if (message.length < 9) return malformed("the name that was asked for is cut off")
+    const length = Bytes.readU16(message, 7)
+    if (message.length < 13 + length) return malformed("the name that was asked for is cut off")
+    const name = nameFrom(message.subarray(9, 9 + length))
+    if (!isNodeName(name) || !name.endsWith(`@${self.name}`)) return failed({ _tag: "BadName", name })
+    given = { name, creation: Bytes.readU32(message, 9 + length) }
+    state = "challenge"
+    return { _tag: "Continue", send: [] }
+  }
 
   const onStatus = (message: Uint8Array): Step => {
     if (message[0] !== 115) return malformed("a status was due")
     const text = nameFrom(message.subarray(1))
+    if (asks) {
+      if (text.startsWith("named:")) return onNamed(message)
+      if (text !== "not_allowed") return malformed("a name was due")
+    }
     switch (text) {
       case "ok":
       case "ok_simultaneous":
@@ -209,6 +263,14 @@ export const initiate = (
   }
 
   const onChallenge = (message: Uint8Array): Step => {
+    if (message[0] === 110 && old) {
+      // A peer that does not know the new handshake cannot have what is required.
+      if (message.length < 11) return malformed("a challenge was due")
+      return failed({
+        _tag: "MissingFlags",
+        flags: DistFlags.missing(DistFlags.expand(BigInt(Bytes.readU32(message, 3))))
+      })
+    }
     if (message[0] !== 78 || message.length < 19) return malformed("a challenge was due")
     const nameLength = Bytes.readU16(message, 17)
     if (message.length < 19 + nameLength) return malformed("the challenge ends inside of its name")
@@ -219,7 +281,8 @@ export const initiate = (
     if (missing.length > 0) return failed({ _tag: "MissingFlags", flags: missing })
     peer = { name, creation: Bytes.readU32(message, 13), flags: agreed(self, flags), peerFlags: flags }
     state = "ack"
-    return { _tag: "Continue", send: [reply(challenge, digest(wanted, Bytes.readU32(message, 9)))] }
+    const answer = reply(challenge, digest(wanted, Bytes.readU32(message, 9)))
+    return { _tag: "Continue", send: old ? [complementMessage(self), answer] : [answer] }
   }
 
   const onAck = (message: Uint8Array): Step => {
@@ -227,11 +290,11 @@ export const initiate = (
     if (!Bytes.sameDigest(digest(wanted, challenge), message.subarray(1))) {
       return failed({ _tag: "BadCookie", peer: wanted })
     }
-    return { _tag: "Established", send: [], peer: peer! }
+    return { _tag: "Established", send: [], peer: peer!, ...(given === undefined ? {} : { given }) }
   }
 
   return {
-    start: [nameMessage(self)],
+    start: [old ? oldNameMessage(self) : nameMessage(self)],
     receive: (message) => {
       const step = state === "status"
         ? onStatus(message)
@@ -288,7 +351,10 @@ export const accept = (
       creation = given.creation
       const text = Bytes.utf8(name)
       const answer = [status("named:"), Bytes.u16(text.length), text, Bytes.u32(creation)]
-      return challenged([Bytes.concat(answer)])
+      state = "reply"
+      // Erlang takes its new name only when the flag comes back to it.
+      const flagged = { ...self, flags: self.flags | DistFlags.flags.nameMe }
+      return { _tag: "Continue", send: [Bytes.concat(answer), challengeMessage(flagged, challenge)] }
     }
     switch (options.decide(name)) {
       case "ok":

@@ -15,6 +15,9 @@ import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import type { Deflate, Inflate } from "../etf/Compression.ts"
+import type { TlsError } from "./DistError.ts"
+import type * as Tls from "./Tls.ts"
 
 // Explicit types of the base classes: declarations must be writable file by file (`isolatedDeclarations`).
 type ErrorOf<Self, Tag extends string, Fields extends Schema.Struct.Fields> = Schema.Class<
@@ -58,6 +61,12 @@ export interface Link {
   readonly remoteAddress: string
   /** The address of this end. */
   readonly localAddress: string
+  /** Whether TLS is spoken. */
+  readonly encrypted?: boolean | undefined
+  /** Over TLS, once bytes arrive: what speaks against the certificate of the peer being that of a node. */
+  readonly objection?: ((node: string) => TlsError | undefined) | undefined
+  /** Once the stream has ended: why, when that has to do with TLS. */
+  readonly failure?: TlsError | undefined
   /** Called with what arrives. The bytes may be kept. */
   received: (bytes: Uint8Array) => void
   /** Called when written bytes that were waiting have left. */
@@ -85,12 +94,28 @@ export interface Link {
  * @since 0.1.0
  */
 export interface NetworkService {
-  connect(address: { readonly host: string; readonly port: number }): Effect.Effect<Link, NetworkError>
-  /** Listens until the scope closes. Port 0 takes a free one. */
+  /** Connects; with `tls`, to somebody whose certificate is in order and, unless told otherwise, that of `tls.node`. */
+  connect(address: {
+    readonly host: string
+    readonly port: number
+    readonly tls?: { readonly credentials: Tls.Credentials; readonly node: string } | undefined
+  }): Effect.Effect<Link, NetworkError | TlsError>
+  /**
+   * Listens until the scope closes. Port 0 takes a free one. With `tls`, links are handed over before the peer is verified:
+   * nothing is received until it is, and a link is closed when it cannot be.
+   */
   listen(
-    address: { readonly host: string; readonly port: number },
+    address: {
+      readonly host: string
+      readonly port: number
+      readonly tls?: { readonly credentials: Tls.Credentials } | undefined
+    },
     onLink: (link: Link) => void
   ): Effect.Effect<{ readonly port: number }, NetworkError, Scope.Scope>
+  /** Whether a certificate, its key and its authorities can be used. A host without this has no TLS. */
+  readonly checkCertificate?: ((pem: Tls.Pem) => Effect.Effect<Tls.Certificate, TlsError>) | undefined
+  /** How the host compresses. A host without this compresses nothing. */
+  readonly zlib?: { readonly inflate: Inflate; readonly deflate: Deflate } | undefined
   /** Has a function called once the work of this turn of the event loop is done. */
   turn(f: () => void): void
   /** A number of 32 bits that nobody can guess. */

@@ -21,7 +21,6 @@ import * as Queue from "effect/Queue"
 import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import * as GenServer from "../otp/GenServer.ts"
 import type { Address } from "../process/Address.ts"
 import type { CallError } from "../process/CallError.ts"
 import type * as Message from "../process/Message.ts"
@@ -35,10 +34,17 @@ import type { Term } from "../term/Term.ts"
 import { ConnectError, NodeStartError } from "./DistError.ts"
 import * as Epmd from "./Epmd.ts"
 import { isNodeName } from "./Handshake.ts"
+import { type Asked, askName } from "./internal/askName.ts"
+import { type Compression, thresholdMin } from "./internal/compression.ts"
 import { Distribution, type NodeEvent, type Settings } from "./internal/Distribution.ts"
+import { limitsOf } from "./internal/limits.ts"
+import * as Listeners from "./internal/listeners.ts"
 import * as NetKernel from "./internal/NetKernel.ts"
+import * as ownTerms from "./internal/ownTerms.ts"
 import { RawTerm } from "./internal/RawTerm.ts"
-import { Network, type NetworkError } from "./Network.ts"
+import * as Services from "./internal/Services.ts"
+import { Network } from "./Network.ts"
+import type * as Tls from "./Tls.ts"
 
 export * from "../process/Node.ts"
 
@@ -64,6 +70,27 @@ export interface ListenOptions {
   readonly port?: number | { readonly from: number; readonly to: number } | undefined
   /** Whether to listen beyond this host although nothing is encrypted: no. */
   readonly allowPlaintext?: boolean | undefined
+  /** The certificates of this listener: those of the node. With `false`, nothing is encrypted here. */
+  readonly tls?: Tls.Options | Tls.Credentials | false | undefined
+  /** The cookie of who comes in here, unless `cookies` has one for the node: that of this node. */
+  readonly cookie?: Redacted.Redacted<string> | undefined
+}
+
+/**
+ * The way to a node that is known from the start.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface RouteOptions {
+  /** Where it listens: the host of its name. */
+  readonly host?: string | undefined
+  /** The port; without one it is looked up, and only the rest holds. */
+  readonly port?: number | undefined
+  /** The certificates that are used there: those of the node. With `false`, nothing is encrypted. */
+  readonly tls?: Tls.Options | Tls.Credentials | false | undefined
+  /** The cookie that is used there: the one in `cookies`, else that of this node. */
+  readonly cookie?: Redacted.Redacted<string> | undefined
 }
 
 /**
@@ -83,10 +110,49 @@ export interface LimitOptions {
   readonly maxOutputBytes?: number | undefined
   /** Bytes that may wait for a peer in all, replies and signals included, before it counts as lost: 512 MiB. */
   readonly maxStalledBytes?: number | undefined
+  /** Bytes of a compressed message when it is inflated: 64 MiB. */
+  readonly maxInflatedBytes?: number | undefined
   /** Levels of nesting in one term: 1 048 576. */
   readonly maxDepth?: number | undefined
-  /** Handshakes under way: 1000. */
+  /** Elements of all lists, tuples and maps of one term: 16 777 216. */
+  readonly maxElements?: number | undefined
+  /** Incoming handshakes under way: 1000. With one more, the address that has the most of them loses its oldest. */
   readonly maxPendingHandshakes?: number | undefined
+  /** Incoming handshakes under way of one address: 256. With one more, it loses its oldest. */
+  readonly maxPendingPerAddress?: number | undefined
+  /** Connections: 4096. Further nodes are refused, those that are known keep theirs. */
+  readonly maxConnections?: number | undefined
+  /** Own attempts to connect under way: 1000. What would need one more ends as if the node were down. */
+  readonly maxAttempts?: number | undefined
+  /** Processes of this node beyond which calls and spawns of others are refused (`system_limit`): 262 144. */
+  readonly maxProcesses?: number | undefined
+  /** Links between this node and one other: 1 000 000. With one more, its connection is closed. */
+  readonly maxLinks?: number | undefined
+  /** Monitors that the processes of one other node hold here: 1 000 000. With one more, its connection is closed. */
+  readonly maxMonitors?: number | undefined
+  /** Atoms that are remembered per connection, to be recognised without building their text again: 2048. */
+  readonly maxAtoms?: number | undefined
+}
+
+/**
+ * How messages are compressed on their way to other nodes.
+ *
+ * Only messages of at most 4 MiB are: compressing holds the node up. What does not get smaller is sent as it is.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface CompressionOptions {
+  /** 1, fast, to 9, small: 6. */
+  readonly level?: 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | undefined
+  /** Bytes of a message from which on it is compressed: 1024, which is also the least. */
+  readonly threshold?: number | undefined
+}
+
+const compressionOf = (options: CompressionOptions | boolean | undefined): Compression | undefined => {
+  if (options === undefined || options === false) return undefined
+  const { level = 6, threshold = thresholdMin } = options === true ? {} : options
+  return { level, threshold: Math.max(thresholdMin, threshold) }
 }
 
 /**
@@ -98,20 +164,30 @@ export interface LimitOptions {
 export interface LayerOptions {
   /** `name@host`. Other nodes reach this one under `host`. */
   readonly name: string
+  /**
+   * A node that gives this one its name (it must allow that: `dynamicNames`, or any node of Erlang). Of `name` only the host
+   * counts. The node is hidden, does not listen, and is connected to the one that gave the name.
+   */
+  readonly nameFrom?: string | undefined
   /** The secret that all nodes of the cluster share, at least 16 bytes. */
   readonly cookie: Redacted.Redacted<string>
   /** Other cookies for single nodes. */
   readonly cookies?: { readonly [node: string]: Redacted.Redacted<string> } | undefined
   /** Whether a short or well-known cookie is accepted: no. For clusters whose cookie cannot be changed, and for tests. */
   readonly allowWeakCookie?: boolean | undefined
-  /** Where to listen; `false` not at all. */
-  readonly listen?: ListenOptions | false | undefined
+  /**
+   * Certificates: with them all connections are encrypted, in both directions, and both sides verify each other. See `Tls`
+   * for what is verified, for certificates in files, and for how to change them while the node runs.
+   */
+  readonly tls?: Tls.Options | Tls.Credentials | undefined
+  /** Where to listen; `false` not at all. Of several listeners the first is the one that others find by the node's name. */
+  readonly listen?: ListenOptions | ReadonlyArray<ListenOptions> | false | undefined
   /** Whether the node stays out of `nodes()` of its peers and of what they tell each other: no. */
   readonly hidden?: boolean | undefined
   /** How nodes find each other: EPMD, as Erlang does it, or a discovery of your own. */
   readonly discovery?: Epmd.Options | DiscoveryService | undefined
-  /** Nodes whose address is known without asking. */
-  readonly routes?: { readonly [node: string]: { readonly host: string; readonly port: number } } | undefined
+  /** The ways to single nodes: where they listen, so that nobody is asked, and what is different there. */
+  readonly routes?: { readonly [node: string]: RouteOptions } | undefined
   /** Which nodes may be connected, in both directions: all that know the cookie. */
   readonly allow?: ((node: string) => boolean) | undefined
   /** Whether nodes that have no name may ask for one: no. */
@@ -121,6 +197,11 @@ export interface LayerOptions {
   /** How long a connection may take to be set up, the handshake included: 7 seconds. */
   readonly setupTime?: Duration.Input | undefined
   readonly limits?: LimitOptions | undefined
+  /**
+   * Whether and how the messages of processes are compressed on their way to other nodes of this runtime; Erlang cannot read
+   * such messages and is never sent any. By default not. A process may say otherwise: see `setCompression`.
+   */
+  readonly compression?: CompressionOptions | boolean | undefined
   /** As for a local node. */
   readonly killGrace?: Duration.Input | undefined
 }
@@ -129,9 +210,7 @@ const distributions = new WeakMap<Local.Service["runtime"], Distribution>()
 
 const weakCookies: ReadonlySet<string> = new Set(["nocookie", "monster", "cookie", "secret", "changeme", "password"])
 
-const mebibyte = 1024 * 1024
-
-const checked = (options: LayerOptions): Effect.Effect<Settings, NodeStartError> =>
+const checked = (options: LayerOptions): Effect.Effect<Omit<Settings, "routes" | "tls">, NodeStartError> =>
   Effect.suspend(() => {
     const { name } = options
     const refuse = (reason: NodeStartError["reason"], detail: string): Effect.Effect<never, NodeStartError> =>
@@ -139,7 +218,7 @@ const checked = (options: LayerOptions): Effect.Effect<Settings, NodeStartError>
     if (!isNodeName(name)) return refuse("BadName", "a node is called name@host")
     const cookie = Redacted.value(options.cookie)
     const cookies = new Map(Object.entries(options.cookies ?? {}).map(([node, value]) => [node, Redacted.value(value)]))
-    for (const value of [cookie, ...cookies.values()]) {
+    for (const value of [cookie, ...cookies.values(), ...Listeners.furtherCookies(options)]) {
       if (options.allowWeakCookie === true && value.length > 0) continue
       if (value.length < 16 || weakCookies.has(value) || new Set(value).size < 4) {
         return refuse(
@@ -149,33 +228,16 @@ const checked = (options: LayerOptions): Effect.Effect<Settings, NodeStartError>
         )
       }
     }
-    const host = options.listen === false ? "127.0.0.1" : options.listen?.host ?? "127.0.0.1"
-    if (!/^(127\.|::1$|localhost$)/.test(host) && (options.listen as ListenOptions).allowPlaintext !== true) {
-      return refuse(
-        "PublicAddress",
-        `${host} can be reached from other hosts and nothing is encrypted; set listen.allowPlaintext if the network is trusted`
-      )
-    }
     const tickMillis = Duration.toMillis(Duration.fromInputUnsafe(options.netTickTime ?? "60 seconds"))
-    const { limits } = options
-    return Effect.succeed<Settings>({
+    return Effect.succeed({
       hidden: options.hidden === true,
-      cookieOf: (peer) => cookies.get(peer) ?? cookie,
+      cookieOf: (peer: string, ofWay?: string | undefined) => cookies.get(peer) ?? ofWay ?? cookie,
       allow: options.allow ?? (() => true),
-      routes: new Map(Object.entries(options.routes ?? {})),
       tickMillis: Math.max(1000, tickMillis),
       setupMillis: Duration.toMillis(Duration.fromInputUnsafe(options.setupTime ?? "7 seconds")),
-      maxPendingHandshakes: limits?.maxPendingHandshakes ?? 1000,
       dynamicNames: options.dynamicNames === true,
-      limits: {
-        maxFrameBytes: limits?.maxFrameBytes ?? 128 * mebibyte,
-        maxFragmentBytes: limits?.maxFragmentBytes ?? 256 * mebibyte,
-        maxFragments: limits?.maxFragments ?? 1024,
-        maxOutputBytes: limits?.maxOutputBytes ?? 8 * mebibyte,
-        maxStalledBytes: limits?.maxStalledBytes ?? 512 * mebibyte,
-        maxDepth: limits?.maxDepth ?? 1_048_576,
-        fragmentBytes: 65_536
-      }
+      compression: compressionOf(options.compression),
+      ...limitsOf(options.limits)
     })
   })
 
@@ -191,9 +253,11 @@ const isDiscovery = (u: Epmd.Options | DiscoveryService | undefined): u is Disco
 export const makeDistributed: (
   options: LayerOptions
 ) => Effect.Effect<Local.Service, NodeStartError, Network | Scope.Scope> = Effect.fnUntraced(
-  function*(options: LayerOptions) {
-    const { name } = options
-    const settings = yield* checked(options)
+  function*(given: LayerOptions) {
+    const options = given.nameFrom === undefined ? given : { ...given, hidden: true, listen: false as const }
+    const basic = yield* checked(options)
+    const { listeners, routes, tls } = yield* Listeners.prepare(options)
+    const settings: Settings = { ...basic, routes, tls }
     const network = yield* Network
     const scope = yield* Effect.scope
     const discovery = isDiscovery(options.discovery) ? options.discovery : yield* Epmd.make(options.discovery)
@@ -201,34 +265,43 @@ export const makeDistributed: (
     const wire = yield* Scope.fork(scope)
     const inWire = Scope.provide(wire)
 
-    let distribution: Distribution | undefined
-    const host = options.listen === false ? "127.0.0.1" : options.listen?.host ?? "127.0.0.1"
-    const listenOn = (port: number) =>
-      inWire(
-        network.listen({ host, port }, (link) => distribution === undefined ? link.close() : distribution.accept(link))
+    let asked: Asked | undefined
+    let adopted = false
+    if (options.nameFrom !== undefined) {
+      const { name, nameFrom } = options
+      const answer = yield* Effect.mapError(
+        askName(nameFrom, name.slice(name.indexOf("@") + 1), settings, network, discovery),
+        (detail) => new NodeStartError({ node: name, reason: "NoName", detail: `${nameFrom} gave none: ${detail}` })
       )
+      asked = answer
+      yield* Scope.addFinalizer(wire, Effect.sync(() => adopted || answer.link.close()))
+    }
+    const name = asked?.name ?? options.name
+
+    let distribution: Distribution | undefined
     const refuse = (reason: NodeStartError["reason"], detail: string) =>
       new NodeStartError({ node: name, reason, detail })
 
-    let creation = 0
-    if (options.listen !== false) {
-      const wanted = options.listen?.port
-      const range = wanted === undefined
-        ? { from: 0, to: 0 }
-        : typeof wanted === "number"
-        ? { from: wanted, to: wanted }
-        : wanted
-      const tryFrom = (port: number): Effect.Effect<{ readonly port: number }, NetworkError> =>
-        Effect.catch(
-          listenOn(port),
-          (error) => error.code === "EADDRINUSE" && port < range.to ? tryFrom(port + 1) : Effect.fail(error)
-        )
-      const { port } = yield* Effect.mapError(tryFrom(range.from), (error) => refuse("Listen", error.message))
+    let creation = asked?.creation ?? 0
+    const ports: Array<number> = []
+    for (const listener of listeners) {
+      const port = yield* inWire(Effect.mapError(
+        Listeners.open(
+          network,
+          listener,
+          (link) => distribution === undefined ? link.close() : distribution.accept(link, listener)
+        ),
+        (error) => refuse("Listen", error.message)
+      ))
+      ports.push(port)
+    }
+    const [first] = listeners
+    if (first !== undefined) {
       const endpoint: NodeEndpoint = {
         name: name.slice(0, name.indexOf("@")),
-        host,
-        port,
-        attributes: { hidden: settings.hidden }
+        host: first.host,
+        port: ports[0]!,
+        attributes: { hidden: settings.hidden, tls: first.tls !== undefined }
       }
       const registered = yield* inWire(
         Effect.mapError(discovery.register(endpoint), (error) =>
@@ -257,13 +330,15 @@ export const makeDistributed: (
       clock
     )
     const made = distribution
-    made.inbound = yield* inWire(Local.attach(node, made))
+    yield* inWire(Local.watchLoop(node))
+    made.inbound = yield* inWire(Local.attach(node, made.transport))
     distributions.set(node.runtime, made)
     yield* Scope.addFinalizer(wire, Effect.sync(() => made.shutdown()))
-    yield* GenServer.start(NetKernel.server, undefined, { name: "net_kernel" }).pipe(
-      Effect.provideService(Local.Node, node),
-      Effect.orDie
-    )
+    yield* Services.start(node, made)
+    if (asked !== undefined) {
+      adopted = true
+      made.adopt(asked)
+    }
     return node
   }
 )
@@ -332,11 +407,12 @@ export const callTerm = (
   request: Term,
   options?: ProcessRef.CallOptions
 ): Effect.Effect<Term, CallError, Local.Node> =>
-  Effect.flatMap(
-    rawRef(to),
-    // The reply of a raw call is a term.
-    (ref) => ref.Call(request, options) as Effect.Effect<Term, CallError>
-  )
+  Effect.flatMap(Local.Node, (node) =>
+    ownTerms.call(node, to, request, options) ?? Effect.flatMap(
+      rawRef(to),
+      // The reply of a raw call is a term.
+      (ref) => ref.Call(request, options) as Effect.Effect<Term, CallError>
+    ))
 
 /**
  * Casts any term to any process (`gen_server:cast/2`).
@@ -345,7 +421,10 @@ export const callTerm = (
  * @since 0.1.0
  */
 export const castTerm = (to: Address, request: Term): Effect.Effect<void, never, Local.Node> =>
-  Effect.flatMap(rawRef(to), (ref) => ref.Cast(request))
+  Effect.flatMap(
+    Local.Node,
+    (node) => ownTerms.cast(node, to, request) ?? Effect.flatMap(rawRef(to), (ref) => ref.Cast(request))
+  )
 
 const rawRef = (to: Address): Effect.Effect<ProcessRef.Ref<never> & RawClient, never, Local.Node> =>
   // The refs by pid and by name have the same methods.
@@ -413,6 +492,44 @@ export const ping = (node: string): Effect.Effect<"pong" | "pang", never, Local.
   })
 
 /**
+ * What a node has to do with others, and how often something that came from outside was turned away, since it started.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface NetworkStatistics {
+  /** Connections that are open. */
+  readonly connections: number
+  /** Incoming handshakes under way. */
+  readonly pendingHandshakes: number
+  /** Own attempts to connect under way. */
+  readonly attempts: number
+  /** Incoming handshakes that made room for others. */
+  readonly evictedHandshakes: number
+  /** Incoming handshakes that came to nothing, for whatever reason. */
+  readonly failedHandshakes: number
+  /** Incoming handshakes with a wrong cookie. */
+  readonly wrongCookies: number
+  /** Nodes that were refused because there are as many connections as there may be. */
+  readonly refusedConnections: number
+  /** Own attempts that were not begun because there were as many as there may be. */
+  readonly refusedAttempts: number
+  /** Connections that this node closed: silence, malformed packets, a limit. */
+  readonly closedConnections: number
+}
+
+/**
+ * The counters of a node's connections; undefined for a local node.
+ *
+ * @category connections
+ * @since 0.1.0
+ */
+export const networkStatistics: Effect.Effect<NetworkStatistics | undefined, never, Local.Node> = Effect.map(
+  distributionOf,
+  (distribution) => distribution?.statistics()
+)
+
+/**
  * The comings and goings of other nodes, from now on.
  *
  * @category connections
@@ -453,6 +570,27 @@ export const monitorNodes: Effect.Effect<void, never, Local.Node | CurrentProces
     )
   }
 )
+
+/**
+ * Has the messages of the calling process compressed on their way to other nodes of this runtime, or not, whatever the
+ * node does otherwise; until the surrounding scope closes: in a process, until it ends.
+ *
+ * @category connections
+ * @since 0.1.0
+ */
+export const setCompression = (
+  options: CompressionOptions | boolean
+): Effect.Effect<void, never, Local.Node | CurrentProcess | Scope.Scope> =>
+  Effect.gen(function*() {
+    const { runtime } = yield* Local.Node
+    const distribution = yield* distributionOf
+    if (distribution === undefined) return
+    const pid = runtime.pidOf(Fiber.getCurrent()!)
+    yield* Effect.acquireRelease(
+      Effect.sync(() => distribution.compressions.set(pid, compressionOf(options))),
+      (undo) => Effect.sync(undo)
+    )
+  })
 
 /** @internal */
 export const distributionUnsafe = (node: Local.Service): Distribution | undefined => distributions.get(node.runtime)

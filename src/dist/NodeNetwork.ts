@@ -1,5 +1,6 @@
 /**
- * The network of a distribution on Node.js: TCP sockets of `node:net`, without delay, and digests of `node:crypto`.
+ * The network of a distribution on Node.js: TCP sockets of `node:net`, without delay, TLS of `node:tls`, and digests of
+ * `node:crypto`.
  *
  * The sockets are used directly: one write per turn of the event loop, from a buffer that is used again when the kernel
  * has taken it whole.
@@ -12,67 +13,15 @@ import type * as Scope from "effect/Scope"
 import * as Crypto from "node:crypto"
 import * as Net from "node:net"
 import { setImmediate } from "node:timers"
+import * as NodeTls from "node:tls"
+import * as NodeCompression from "../etf/NodeCompression.ts"
+import { TlsError } from "./DistError.ts"
+import { SocketLink } from "./internal/NodeSocketLink.ts"
+import { checkCertificate, contextOf, contextOptions, errorOf, objectionTo, verified } from "./internal/NodeTls.ts"
 import { type Link, Network, NetworkError, type NetworkService } from "./Network.ts"
+import type * as Tls from "./Tls.ts"
 
 const nothing = (): void => {}
-
-class SocketLink implements Link {
-  readonly remoteAddress: string
-  readonly localAddress: string
-  received: (bytes: Uint8Array) => void = nothing
-  drained: () => void = nothing
-  closed: () => void = nothing
-  private readonly socket: Net.Socket
-
-  constructor(socket: Net.Socket) {
-    this.socket = socket
-    this.remoteAddress = socket.remoteAddress ?? ""
-    this.localAddress = socket.localAddress ?? ""
-    socket.setNoDelay(true)
-    socket.pause()
-    // Errors are followed by `close`, which is what counts.
-    socket.on("error", nothing)
-    socket.on("drain", () => this.drained())
-    socket.once("close", () => {
-      const { closed } = this
-      this.received = this.drained = this.closed = nothing
-      closed()
-    })
-  }
-
-  start(): void {
-    this.socket.on("data", (chunk: Uint8Array) => this.received(chunk))
-    // The other end has finished: nodes do not speak half of a connection.
-    this.socket.on("end", () => this.socket.destroy())
-    this.socket.resume()
-    if (this.socket.destroyed) setImmediate(() => this.closed())
-  }
-
-  write(bytes: Uint8Array): boolean {
-    if (this.socket.destroyed) return true
-    this.socket.write(bytes)
-    return this.socket.writableLength === 0
-  }
-
-  writeAll(parts: ReadonlyArray<Uint8Array>): void {
-    if (this.socket.destroyed) return
-    this.socket.cork()
-    for (const part of parts) this.socket.write(part)
-    this.socket.uncork()
-  }
-
-  get pending(): number {
-    return this.socket.writableLength
-  }
-
-  end(): void {
-    this.socket.end(() => this.socket.destroy())
-  }
-
-  close(): void {
-    this.socket.destroy()
-  }
-}
 
 const failure = (
   operation: "connect" | "listen",
@@ -86,14 +35,14 @@ const failure = (
     detail: error.message
   })
 
-const connect: NetworkService["connect"] = (address) =>
+const plain = (address: { readonly host: string; readonly port: number }): Effect.Effect<Link, NetworkError> =>
   Effect.callback<Link, NetworkError>((resume) => {
     const socket = Net.connect({ host: address.host, port: address.port, allowHalfOpen: true })
     const onError = (error: NodeJS.ErrnoException): void => resume(Effect.fail(failure("connect", address, error)))
     socket.once("error", onError)
     socket.once("connect", () => {
       socket.off("error", onError)
-      resume(Effect.succeed(new SocketLink(socket)))
+      resume(Effect.succeed(new SocketLink(socket, false, false)))
     })
     return Effect.sync(() => {
       socket.on("error", nothing)
@@ -101,17 +50,137 @@ const connect: NetworkService["connect"] = (address) =>
     })
   })
 
-const listen = (
+const encrypted = (
   address: { readonly host: string; readonly port: number },
+  credentials: Tls.Credentials,
+  node: string
+): Effect.Effect<Link, NetworkError | TlsError> =>
+  Effect.callback<Link, NetworkError | TlsError>((resume) => {
+    const subject = `${address.host}:${address.port}`
+    const host = node.slice(node.indexOf("@") + 1)
+    const socket = NodeTls.connect({
+      host: address.host,
+      port: address.port,
+      secureContext: contextOf(credentials),
+      minVersion: credentials.policy.minVersion ?? "TLSv1.2",
+      // An address is no server name.
+      servername: Net.isIP(host) === 0 ? host : "",
+      rejectUnauthorized: true,
+      // The name is compared below, as Erlang compares it.
+      checkServerIdentity: () => undefined
+    })
+    let reached = false
+    socket.once("connect", () => {
+      reached = true
+    })
+    const onError = (error: NodeJS.ErrnoException): void => {
+      if (!reached) return resume(Effect.fail(failure("connect", address, error)))
+      resume(Effect.fail(errorOf(subject, error)))
+    }
+    socket.once("error", onError)
+    socket.once("secureConnect", () => {
+      socket.off("error", onError)
+      const certificate = verified(socket, subject)
+      const refused = certificate instanceof TlsError
+        ? certificate
+        : credentials.policy.names === "none"
+        ? undefined
+        : objectionTo(certificate, node, subject)
+      if (refused !== undefined) {
+        socket.on("error", nothing)
+        socket.destroy()
+        return resume(Effect.fail(refused))
+      }
+      const link = new SocketLink(socket, true, false)
+      // With TLS 1.3 a server judges the certificate of its client after this.
+      socket.once("error", (error) => {
+        link.failure = errorOf(subject, error)
+      })
+      resume(Effect.succeed(link))
+    })
+    return Effect.sync(() => {
+      socket.on("error", nothing)
+      socket.destroy()
+    })
+  })
+
+const connect: NetworkService["connect"] = (address) =>
+  address.tls === undefined ? plain(address) : encrypted(address, address.tls.credentials, address.tls.node)
+
+const plainServer = (onLink: (link: Link) => void): Net.Server =>
+  Net.createServer({ allowHalfOpen: true, noDelay: true }, (socket) => onLink(new SocketLink(socket, false, false)))
+
+/** Both ends of a socket, by which a connection is found again when its handshake is over. */
+const endsOf = ({ localAddress, localPort, remoteAddress, remotePort }: Net.Socket): string =>
+  `${remoteAddress} ${remotePort} ${localAddress} ${localPort}`
+
+const encryptedServer = (credentials: Tls.Credentials, onLink: (link: Link) => void): Net.Server => {
+  const { policy } = credentials
+  let applied = credentials.pem()
+  const server = NodeTls.createServer({
+    ...contextOptions(applied, policy),
+    requestCert: true,
+    // Who has no certificate in order is refused below, where the reason is known.
+    rejectUnauthorized: false
+  })
+  const pending = new Map<string, SocketLink>()
+  const links = new WeakMap<Net.Socket, SocketLink>()
+  // Before the listener of the server itself: what has changed holds from this connection on.
+  server.prependListener("connection", (socket: Net.Socket) => {
+    const current = credentials.pem()
+    if (current !== applied) {
+      applied = current
+      server.setSecureContext(contextOptions(current, policy))
+    }
+    const ends = endsOf(socket)
+    const link = new SocketLink(socket, true, true)
+    pending.set(ends, link)
+    links.set(socket, link)
+    socket.once("close", () => {
+      if (pending.get(ends) === link) pending.delete(ends)
+    })
+    onLink(link)
+  })
+  server.on("secureConnection", (socket) => {
+    const ends = endsOf(socket)
+    const link = pending.get(ends)
+    pending.delete(ends)
+    if (link === undefined) {
+      socket.destroy()
+      return
+    }
+    const subject = link.remoteAddress
+    const certificate = verified(socket, subject)
+    if (certificate instanceof TlsError) {
+      link.failure = certificate
+      socket.on("error", nothing)
+      socket.destroy()
+      return
+    }
+    if (policy.names === "both") link.objection = (node) => objectionTo(certificate, node, subject)
+    link.adopt(socket)
+  })
+  server.on("tlsClientError", (error, socket) => {
+    // Which connection it was is only in a field of Node's own; without it the reason is lost and nothing else.
+    const beneath = (socket as { readonly _parent?: unknown })._parent
+    const link = beneath instanceof Net.Socket ? links.get(beneath) : undefined
+    if (link !== undefined) link.failure ??= errorOf(link.remoteAddress, error)
+    socket.destroy()
+  })
+  return server
+}
+
+const listen = (
+  address: Parameters<NetworkService["listen"]>[0],
   onLink: (link: Link) => void
 ): Effect.Effect<{ readonly port: number }, NetworkError, Scope.Scope> =>
   Effect.map(
     Effect.acquireRelease(
       Effect.callback<Net.Server, NetworkError>((resume) => {
-        const server = Net.createServer({ allowHalfOpen: true, noDelay: true }, (socket) =>
-          onLink(new SocketLink(socket)))
-        const onError = (error: NodeJS.ErrnoException): void =>
-          resume(Effect.fail(failure("listen", address, error)))
+        const server = address.tls === undefined
+          ? plainServer(onLink)
+          : encryptedServer(address.tls.credentials, onLink)
+        const onError = (error: NodeJS.ErrnoException): void => resume(Effect.fail(failure("listen", address, error)))
         server.once("error", onError)
         server.listen({ host: address.host, port: address.port, backlog: 1024 }, () => {
           server.off("error", onError)
@@ -128,6 +197,8 @@ const listen = (
 const service: NetworkService = {
   connect,
   listen,
+  checkCertificate,
+  zlib: { inflate: NodeCompression.inflate, deflate: NodeCompression.deflate },
   turn: (f) => {
     setImmediate(f)
   },

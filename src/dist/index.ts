@@ -72,6 +72,22 @@ export * as ExitReasonTerm from "./ExitReasonTerm.ts"
 export * as Fragments from "./Fragments.ts"
 
 /**
+ * Names and locks of the whole cluster.
+ *
+ * @category modules
+ * @since 0.1.0
+ */
+export * as Global from "./Global.ts"
+
+/**
+ * Who gets what a process prints.
+ *
+ * @category modules
+ * @since 0.1.0
+ */
+export * as GroupLeader from "./GroupLeader.ts"
+
+/**
  * The handshake of two nodes.
  *
  * @category modules
@@ -94,6 +110,46 @@ export * as Network from "./Network.ts"
  * @since 0.1.0
  */
 export * as Node from "./Node.ts"
+
+/**
+ * Processes that other nodes start here, and this one on others.
+ *
+ * @category modules
+ * @since 0.1.0
+ */
+export * as RemoteSpawn from "./RemoteSpawn.ts"
+
+/**
+ * Calls of functions of other nodes, and functions that others may call.
+ *
+ * @category modules
+ * @since 0.1.0
+ */
+export * as Rpc from "./Rpc.ts"
+
+/**
+ * The errors of remote calls.
+ *
+ * @category modules
+ * @since 0.1.0
+ */
+export * as RpcError from "./RpcError.ts"
+
+/**
+ * What the tools of Erlang ask a node.
+ *
+ * @category modules
+ * @since 0.1.0
+ */
+export * as RuntimeTools from "./RuntimeTools.ts"
+
+/**
+ * Certificates of a node.
+ *
+ * @category modules
+ * @since 0.1.0
+ */
+export * as Tls from "./Tls.ts"
 
 /**
  * The name of a message on the wire.

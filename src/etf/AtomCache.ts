@@ -20,6 +20,9 @@ import { decodeUtf8, encodeUtf8 } from "./internal/text.ts"
 /** Slots of one direction. */
 const slotCount = 2048
 
+/** Headers that a reader recognises, a power of two. */
+const recentMax = 8
+
 /** Atoms of one header at most. */
 const headerMax = 255
 
@@ -43,10 +46,27 @@ const noAtoms: ReadonlyArray<Atom> = []
  * @since 0.1.0
  */
 export class AtomCacheReader {
+  /**
+   * The atoms of the header that was read last.
+   *
+   * @internal
+   */
+  atoms: ReadonlyArray<Atom>
+  /**
+   * Where the terms behind it begin.
+   *
+   * @internal
+   */
+  offset: number
   private readonly slots: Array<Atom | undefined>
+  /** Headers without new atoms, as they stood on the wire. */
+  private readonly recent: Array<{ readonly bytes: Uint8Array; readonly atoms: ReadonlyArray<Atom> } | undefined>
 
   constructor() {
+    this.atoms = noAtoms
+    this.offset = 0
     this.slots = new Array<Atom | undefined>(slotCount).fill(undefined)
+    this.recent = new Array<undefined>(recentMax).fill(undefined)
   }
 
   /**
@@ -54,43 +74,100 @@ export class AtomCacheReader {
    * updates the table. The atoms are for `Decoder.open`.
    */
   readHeader(bytes: Uint8Array, start: number, end: number): Result.Result<AtomHeader, EtfDecodeError> {
-    const fail = (reason: EtfDecodeError["reason"], offset: number, detail: string) =>
-      Result.fail(new EtfDecodeError({ reason, offset, path: [], detail }))
-    if (start >= end) return fail("Truncated", start, "the number of atoms of a header needed, the packet ends")
+    const failure = this.read(bytes, start, end)
+    return failure === undefined
+      ? Result.succeed({ atoms: this.atoms, offset: this.offset })
+      : Result.fail(failure)
+  }
+
+  /**
+   * The same without a result to allocate: the header is in `atoms` and `offset` afterwards.
+   *
+   * @internal
+   */
+  read(bytes: Uint8Array, start: number, end: number): EtfDecodeError | undefined {
+    if (start >= end) return failed("Truncated", start, "the number of atoms of a header needed, the packet ends")
     const count = bytes[start]!
-    if (count === 0) return Result.succeed({ atoms: noAtoms, offset: start + 1 })
+    if (count === 0) {
+      this.atoms = noAtoms
+      this.offset = start + 1
+      return undefined
+    }
     const flags = start + 1
-    let at = flags + (count >> 1) + 1
-    if (at > end) return fail("Truncated", flags, `the flags of ${count} atoms needed, the packet ends`)
+    const first = flags + (count >> 1) + 1
+    // Packets of one kind have the same header, when it holds nothing new.
+    const plainEnd = first + count
+    if (plainEnd <= end) {
+      const known = this.recent[(count ^ bytes[plainEnd - 1]!) & (recentMax - 1)]
+      if (known !== undefined && same(known.bytes, bytes, start, plainEnd)) {
+        this.atoms = known.atoms
+        this.offset = plainEnd
+        return undefined
+      }
+    }
+    return this.readAnew(bytes, start, end, count, first)
+  }
+
+  private readAnew(
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    count: number,
+    first: number
+  ): EtfDecodeError | undefined {
+    const flags = start + 1
+    let at = first
+    if (at > end) return failed("Truncated", flags, `the flags of ${count} atoms needed, the packet ends`)
     const nibble = (i: number): number => (bytes[flags + (i >> 1)]! >> ((i & 1) * 4)) & 15
     const long = (nibble(count) & 1) === 1
     const atoms: Array<Atom> = []
+    let plain = true
     for (let i = 0; i < count; i++) {
       const flag = nibble(i)
-      if (at >= end) return fail("Truncated", at, "a reference of the header needed, the packet ends")
+      if (at >= end) return failed("Truncated", at, "a reference of the header needed, the packet ends")
       const slot = ((flag & 7) << 8) | bytes[at++]!
       if ((flag & 8) === 0) {
         const known = this.slots[slot]
-        if (known === undefined) return fail("AtomCache", at - 1, `slot ${slot} of the atom cache is empty`)
+        if (known === undefined) return failed("AtomCache", at - 1, `slot ${slot} of the atom cache is empty`)
         atoms.push(known)
         continue
       }
+      plain = false
       const size = long ? 2 : 1
-      if (at + size > end) return fail("Truncated", at, "the length of an atom needed, the packet ends")
+      if (at + size > end) return failed("Truncated", at, "the length of an atom needed, the packet ends")
       const length = long ? (bytes[at]! << 8) | bytes[at + 1]! : bytes[at]!
       at += size
-      if (at + length > end) return fail("Truncated", at, `an atom of ${length} bytes needed, the packet ends`)
+      if (at + length > end) return failed("Truncated", at, `an atom of ${length} bytes needed, the packet ends`)
       const name = length > 4 * 255 ? undefined : decodeUtf8(bytes, at, at + length)
       if (name === undefined || (name.length > 255 && Array.from(name).length > 255)) {
-        return fail("InvalidAtom", at, "not UTF-8, or more than 255 characters")
+        return failed("InvalidAtom", at, "not UTF-8, or more than 255 characters")
       }
       at += length
       const atom = interned(name) ?? new Atom(name)
       this.slots[slot] = atom
       atoms.push(atom)
     }
-    return Result.succeed({ atoms, offset: at })
+    if (!plain) this.recent.fill(undefined)
+    else {
+      this.recent[(count ^ bytes[at - 1]!) & (recentMax - 1)] = {
+        bytes: Uint8Array.prototype.slice.call(bytes, start, at),
+        atoms
+      }
+    }
+    this.atoms = atoms
+    this.offset = at
+    return undefined
   }
+}
+
+const failed = (reason: EtfDecodeError["reason"], offset: number, detail: string): EtfDecodeError =>
+  new EtfDecodeError({ reason, offset, path: [], detail })
+
+const same = (known: Uint8Array, bytes: Uint8Array, start: number, end: number): boolean => {
+  const count = known.length
+  if (count !== end - start) return false
+  for (let i = 0; i < count; i++) if (known[i] !== bytes[start + i]) return false
+  return true
 }
 
 interface Entry {

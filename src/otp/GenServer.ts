@@ -33,7 +33,7 @@ import type { Next, Transition } from "../process/Transition.ts"
 import { type Callbacks, compile, isServer, Restore } from "./internal/ServerHandlers.ts"
 import * as StateUpgrade from "./StateUpgrade.ts"
 
-export { checked, fromPid, named } from "../process/ProcessRef.ts"
+export { checked, fromAlias, fromPid, named } from "../process/ProcessRef.ts"
 export { next, noReply, reply, replyAndStop, stop } from "../process/Transition.ts"
 
 const TypeId = "~effect-otp/GenServer"

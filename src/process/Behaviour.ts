@@ -29,6 +29,7 @@ import { Node, type Service as NodeService } from "./Node.ts"
 import * as Process from "./Process.ts"
 import { type Ref, unsafeFromAddress, unsafeFromProcess, unsafeFromRoute } from "./ProcessRef.ts"
 import type { Core } from "./Protocol.ts"
+import type { NodeChange } from "./Transport.ts"
 
 export {
   CALL,
@@ -278,6 +279,46 @@ export const post = (process: LocalProcess, message: Message.Any, payload: unkno
   if (process.mailboxLength < process.capacity) process.push(envelope)
   else settle(process, process.cast(envelope, undefined))
 }
+
+/**
+ * Puts any value into the mailbox of a process of this node, as {@link post} does it with a message.
+ *
+ * @category sending
+ * @since 0.1.0
+ */
+export const tell = (process: LocalProcess, value: unknown): void => {
+  if (process instanceof ServerProcess && process.mailboxLength < process.capacity) {
+    process.push(process.infoEnvelope(value))
+  } else settle(process, process.deliverValue(value, undefined))
+}
+
+/**
+ * Has every coming and going of a connection to another node told, from now on, in the turn in which it happens. The
+ * function must be quick and must not throw. A node that knows only itself has nothing to tell. Gives the function that
+ * stops it.
+ *
+ * @category nodes
+ * @since 0.1.0
+ */
+export const watchNodes = (node: NodeService, onChange: (change: NodeChange) => void): () => void =>
+  node.runtime.remote.transport?.subscribe(onChange) ?? (() => {})
+
+/**
+ * The names of the connected visible nodes.
+ *
+ * @category nodes
+ * @since 0.1.0
+ */
+export const connectedNodes = (node: NodeService): ReadonlyArray<string> => node.runtime.remote.transport?.nodes() ?? []
+
+/**
+ * Whether another node is connected, hidden or not: what is sent to it opens no connection.
+ *
+ * @category nodes
+ * @since 0.1.0
+ */
+export const isConnected = (node: NodeService, name: string): boolean =>
+  node.runtime.remote.transport?.isConnected(name) === true
 
 const settle = (process: LocalProcess, sent: Effect.Effect<void, unknown>): void => {
   if (sent !== Effect.void) Effect.runForkWith(process.node.context)(Effect.ignore(sent))

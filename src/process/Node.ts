@@ -12,12 +12,14 @@ import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import type { Pid } from "../term/Pid.ts"
 import type { Reference } from "../term/Reference.ts"
 import { InboundSignals } from "./internal/InboundSignals.ts"
 import { stopProcess } from "./internal/Lifecycle.ts"
+import { LoopWatch } from "./internal/LoopWatch.ts"
 import { NodeRuntime, type TraceEvent } from "./internal/NodeRuntime.ts"
 import type { Inbound, TransportService } from "./Transport.ts"
 
@@ -185,6 +187,27 @@ export const attach = (
   )
 
 /**
+ * Watches over the event loop until the scope closes: when a process held it up for 100 milliseconds or more, and does
+ * so again within half a minute, a warning names it. A node of a cluster is watched by itself, because one that does
+ * not get to its sockets counts as lost after a tick time.
+ *
+ * Only processes that start later are named. Under a scheduler for tests there is nothing to watch.
+ *
+ * @category diagnostics
+ * @since 0.1.0
+ */
+export const watchLoop = (node: Service): Effect.Effect<void, never, Scope.Scope> =>
+  Effect.suspend(() => {
+    const { runtime } = node
+    if (!runtime.runQueue.bursts || runtime.watch !== undefined) return Effect.void
+    const watch = runtime.watch = new LoopWatch(runtime)
+    return Effect.asVoid(Effect.acquireRelease(
+      Effect.sync(() => Effect.runForkWith(runtime.context)(watch.run)),
+      (fiber) => Effect.andThen(Effect.sync(() => runtime.watch = undefined), Fiber.interrupt(fiber))
+    ))
+  })
+
+/**
  * What a node counts.
  *
  * @category models
@@ -193,6 +216,8 @@ export const attach = (
 export interface Statistics {
   readonly name: string
   readonly creation: number
+  /** How long the node has been there. */
+  readonly uptime: Duration.Duration
   /** Processes that are alive now. */
   readonly processes: number
   /** Processes ever started. */
@@ -216,6 +241,7 @@ export interface Statistics {
 export const statistics: Effect.Effect<Statistics, never, Node> = Effect.map(Node, ({ runtime }) => ({
   name: runtime.name,
   creation: runtime.creation,
+  uptime: Duration.millis(runtime.timers.now() - runtime.startedAt),
   processes: runtime.processes.size,
   spawned: runtime.spawned,
   names: runtime.names.size,

@@ -271,6 +271,16 @@ export const setEnv = (key: string, value: unknown): Effect.Effect<void, never, 
   })
 
 /**
+ * Takes a value out of the environment of this process, so that the one further up is seen again. False when the process
+ * had none of its own.
+ *
+ * @category environment
+ * @since 0.1.0
+ */
+export const unsetEnv = (key: string): Effect.Effect<boolean, never, CurrentProcess> =>
+  Effect.map(Current, (process) => process.extra?.environment?.delete(key) === true)
+
+/**
  * The whole environment of this process: the node's, overlaid by each ancestor's, overlaid by its own.
  *
  * @category environment
@@ -297,6 +307,15 @@ export const setNodeEnv = (key: string, value: unknown): Effect.Effect<void, nev
   Effect.map(Node, ({ runtime }) => {
     runtime.environment.set(key, value)
   })
+
+/**
+ * Takes a value out of the environment of the node. False when there was none.
+ *
+ * @category environment
+ * @since 0.1.0
+ */
+export const unsetNodeEnv = (key: string): Effect.Effect<boolean, never, Node> =>
+  Effect.map(Node, ({ runtime }) => runtime.environment.delete(key))
 
 // --- sending ---------------------------------------------------------------------------------------------------------
 

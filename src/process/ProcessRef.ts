@@ -3,13 +3,15 @@
  *
  * A ref holds an address and a protocol, no connection and no state, so that it can be copied, stored and sent. There
  * are two kinds: `ProcessRef`, of one process for as long as it lives, and `NamedRef`, which looks its name up anew for
- * each message and so survives restarts. Their methods have the same types.
+ * each message and so survives restarts. Their methods have the same types, and so have those of a ref by alias, which
+ * is good until the alias is taken back.
  *
  * @since 0.1.0
  */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { isPid, type Pid } from "../term/Pid.ts"
+import type { Reference } from "../term/Reference.ts"
 import type { Address, Name } from "./Address.ts"
 import type { CallError, SendError } from "./CallError.ts"
 import { callEffect, castEffect, RefBase, type Route } from "./internal/Client.ts"
@@ -156,6 +158,11 @@ const classOf = (core: Protocol.Core): RefClass => {
       return "name" in this.address ? this.address.name : undefined
     }
 
+    /** The node of a name: undefined for one of this node. */
+    get node(): string | undefined {
+      return "name" in this.address ? this.address.node : undefined
+    }
+
     override toString(): string {
       return `${core.name}(${String(this.pid ?? this.name)})`
     }
@@ -234,6 +241,27 @@ export const fromPid: <Name extends string, M extends Message.Any>(
   })
 
 /**
+ * The ref of the owner of an alias, here or on another node. When the alias was taken back, calls fail with `NoProcess`
+ * and casts vanish.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const fromAlias: <Name extends string, M extends Message.Any>(
+  protocol: Protocol.Protocol<Name, M>,
+  alias: Reference
+) => Effect.Effect<ClientRef<M>, never, Node> = <Name extends string, M extends Message.Any>(
+  protocol: Protocol.Protocol<Name, M>,
+  alias: Reference
+) =>
+  Effect.map(
+    Node,
+    ({ runtime }) =>
+      // As above.
+      new (classOf(protocol.protocol))(runtime, undefined, alias, false) as unknown as ClientRef<M>
+  )
+
+/**
  * The ref of whoever has the name when a message is sent. It survives restarts; while nobody has the name, calls fail
  * with `NoProcess` and casts vanish.
  *
@@ -267,5 +295,5 @@ export const named: <N extends string, M extends Message.Any>(
  */
 export const checked = <M extends Message.Any>(ref: Ref<M>): CheckedRef<M> => {
   const base = ref as unknown as RefBase // every ref is made in this file
-  return new (classOf(base.core))(base.node, base.target, base.address, true, base.route) as unknown as CheckedRef<M>
+  return new (classOf(base.core))(base.runtime, base.target, base.address, true, base.route) as unknown as CheckedRef<M>
 }

@@ -35,6 +35,19 @@ export type Outbound =
   | { readonly _tag: "Reply"; readonly message: Message.Any; readonly exit: Exit.Exit<unknown, unknown> }
 
 /**
+ * A coming or going: a connection to another node was opened or lost. `hidden` says that the node is one that keeps out
+ * of what others tell each other.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface NodeChange {
+  readonly _tag: "NodeUp" | "NodeDown"
+  readonly node: string
+  readonly hidden: boolean
+}
+
+/**
  * Carries signals to other nodes.
  *
  * `send` acts when it is called, not when its Effect runs, so that signals leave in the order of the calls. The Effect is
@@ -56,6 +69,13 @@ export interface TransportService {
   down(to: Pid, of: Address, ref: Reference, reason: ExitReason, from?: Pid): void
   /** Names of the connected visible nodes. */
   nodes(): ReadonlyArray<string>
+  /** Whether there is a connection to a node now, hidden or not: what is sent there opens none. */
+  isConnected(node: string): boolean
+  /**
+   * Has every coming and going of a connection told, in the turn in which it happens and, when one was lost, after the
+   * `Inbound.nodeDown` of it; the way to stop is returned. The listener must be quick and must not throw.
+   */
+  subscribe(listener: (change: NodeChange) => void): () => void
 }
 
 const TransportBase: Context.ServiceClass<Transport, "effect-otp/Transport", TransportService> = Context.Service<
@@ -152,11 +172,13 @@ export interface Inbound {
    * answer came from, usually the node that was called. A failure that is a reason of `CallError` fails the call with it.
    */
   reply(ref: Reference, decode: (message: Message.Any) => Exit.Exit<unknown, unknown>, node?: string): boolean
-  link(from: Pid, to: Pid): void
+  /** Links; gives how many links there are between this node and that of `from`. */
+  link(from: Pid, to: Pid): number
   unlink(from: Pid, to: Pid): void
   /** An exit signal; one that was sent, not one of a link, may be addressed by name or alias. */
   exit(from: Pid, to: Address, reason: ExitReason, kind: "link" | "signal"): void
-  monitor(from: Pid, to: Address, ref: Reference): void
+  /** Monitors; gives how many monitors the node of `from` holds here. */
+  monitor(from: Pid, to: Address, ref: Reference): number
   demonitor(from: Pid, ref: Reference): void
   /** A monitor has fired; `node` is where that comes from, and only monitors on its processes can be meant. */
   down(ref: Reference, reason: ExitReason, node?: string): void

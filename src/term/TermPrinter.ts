@@ -40,6 +40,8 @@ export interface PrintOptions {
    * node's name, `<shop@host.42.0>`, where Erlang prints a number that means something only there. Default: none.
    */
   readonly node?: string | undefined
+  /** Whether lists and binaries of printable characters print as text; false as `~w` does. Default true. */
+  readonly strings?: boolean | undefined
 }
 
 /**
@@ -78,7 +80,7 @@ export const print = (term: unknown, options: PrintOptions = {}): string => {
       emit(part.text)
       continue
     }
-    const parts = containerParts(part, unicode)
+    const parts = containerParts(part, unicode, options.strings !== false)
     if (parts !== undefined) stack.push(parts)
     else emit(leaf(part, options, limit))
   }
@@ -130,12 +132,12 @@ function* mapParts(map: ErlMap): Generator<Part> {
   yield closeTuple
 }
 
-const containerParts = (term: unknown, unicode: boolean): Iterator<Part> | undefined => {
+const containerParts = (term: unknown, unicode: boolean, strings: boolean): Iterator<Part> | undefined => {
   switch (order.kindOf(term)) {
     case order.Kind.tuple:
       return separated(openTuple, (term as Tuple).elements, closeTuple)
     case order.Kind.list:
-      return isPrintable(term as ReadonlyArray<unknown>)
+      return strings && isPrintable(term as ReadonlyArray<unknown>)
         ? [new Literal(quote(term as ReadonlyArray<number>, "\"", unicode))].values()
         : separated(openList, term as ReadonlyArray<unknown>, closeList)
     case order.Kind.improper:
@@ -156,7 +158,7 @@ const leaf = (term: unknown, options: PrintOptions, limit: number): string => {
     case order.Kind.nil:
       return "[]"
     case order.Kind.binary:
-      return binary(term as Uint8Array, options.unicode ?? false, limit)
+      return binary(term as Uint8Array, options, limit)
     case order.Kind.bits: {
       const { bits, bytes } = term as BitString
       const whole = Array.from(bytes.subarray(0, bytes.length - 1), String)
@@ -284,13 +286,13 @@ const atom = (name: string, unicode: boolean): string =>
 const functionAtom = (name: string, options: PrintOptions): string =>
   /^[a-z][0-9A-Za-z_]*$/.test(name) ? name : quote(codePoints(name), "'", options.unicode ?? false)
 
-const binary = (bytes: Uint8Array, unicode: boolean, limit: number): string => {
+const binary = (bytes: Uint8Array, options: PrintOptions, limit: number): string => {
   if (bytes.length === 0) return "<<>>"
   // No more than can be shown: a binary of a gigabyte must not become text to be cut.
   const shown = bytes.length > limit ? bytes.subarray(0, limit) : bytes
-  let printable = true
+  let printable = options.strings !== false
   for (let i = 0; i < shown.length && printable; i++) printable = isPrintableUnit(shown[i]!)
   const rest = shown.length < bytes.length ? "..." : ""
-  if (printable) return `<<${quote(shown, "\"", unicode)}>>${rest}`
+  if (printable) return `<<${quote(shown, "\"", options.unicode ?? false)}>>${rest}`
   return `<<${shown.join(",")}>>${rest}`
 }

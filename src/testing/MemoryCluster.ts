@@ -21,7 +21,7 @@ import { noConnection } from "../process/ExitReason.ts"
 import { type Any as AnyMessage, toValue } from "../process/Message.ts"
 import * as Node from "../process/Node.ts"
 import * as Process from "../process/Process.ts"
-import type { Inbound, InboundRequest, TransportService } from "../process/Transport.ts"
+import type { Inbound, InboundRequest, NodeChange, TransportService } from "../process/Transport.ts"
 import { make as makeServices, whileTimePasses } from "./internal/TestControls.ts"
 
 /** What is on its way, and what was lost when connections were cut. */
@@ -68,6 +68,7 @@ class Member {
   /** What the transport tells its own node. */
   readonly home: Lane
   readonly transport: TransportService
+  readonly listeners: Set<(change: NodeChange) => void> = new Set()
   inbound!: Inbound // set as soon as the transport is attached
 
   constructor(node: Node.Service, scope: Scope.Closeable, dispatcher: Scheduler.SchedulerDispatcher, counts: Counts) {
@@ -76,6 +77,11 @@ class Member {
     this.home = new Lane(this, dispatcher, counts)
     this.transport = transportOf(this)
   }
+
+  /** Tells that another node has come or gone. */
+  tell(_tag: NodeChange["_tag"], node: string): void {
+    for (const listener of [...this.listeners]) listener({ _tag, node, hidden: false })
+  }
 }
 
 /** The sending half of the connections of a node. */
@@ -83,6 +89,11 @@ const transportOf = (member: Member): TransportService => {
   const laneTo = (address: Address): Lane | undefined => member.lanes.get(address.node!)
   return {
     nodes: () => [...member.lanes.keys()],
+    isConnected: (node) => member.lanes.has(node),
+    subscribe: (listener) => {
+      member.listeners.add(listener)
+      return () => void member.listeners.delete(listener)
+    },
     send: (from, to, message) => {
       const lane = laneTo(to)
       if (lane === undefined) return Effect.fail({ _tag: "NodeDown" })
@@ -288,6 +299,8 @@ class Cluster implements Service {
     if (a === b || a.lanes.has(b.node.name)) return
     a.lanes.set(b.node.name, new Lane(b, this.dispatcher(), this.counts))
     b.lanes.set(a.node.name, new Lane(a, this.dispatcher(), this.counts))
+    a.tell("NodeUp", b.node.name)
+    b.tell("NodeUp", a.node.name)
   }
 
   private cut(a: Member, b: Member): void {
@@ -298,6 +311,8 @@ class Cluster implements Service {
     b.lanes.delete(a.node.name)
     a.inbound.nodeDown(b.node.name)
     b.inbound.nodeDown(a.node.name)
+    a.tell("NodeDown", b.node.name)
+    b.tell("NodeDown", a.node.name)
   }
 }
 

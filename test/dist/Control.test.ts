@@ -41,7 +41,7 @@ const any: fc.Arbitrary<Control.Control> = fc.oneof(
 const encoded = (control: Control.Control, flags: DistFlags.DistFlags): Uint8Array => {
   const encoder = Encoder.make()
   encoder.begin()
-  Control.write(encoder, flags, control)
+  Control.write(encoder, Control.abilities(flags), control)
   return encoder.take()
 }
 

@@ -68,6 +68,18 @@ describe("Fragments", () => {
     assert.instanceOf(few.next(1n, 1n, new Uint8Array(4)), FragmentError)
   })
 
+  it("a message that is not gone on with grows old, one that is does not", () => {
+    const fragments = new Fragments<number>()
+    fragments.first(1n, 9n, 0, Uint8Array.of(1))
+    fragments.first(2n, 9n, 0, Uint8Array.of(1))
+    for (let i = 0; i < 3; i++) {
+      assert.isUndefined(fragments.age(3))
+      fragments.next(2n, BigInt(8 - i), Uint8Array.of(1))
+    }
+    const old = fragments.age(3)
+    assert.match(old!.detail, /message 1 /)
+  })
+
   it("a buffer that is used again does not change what was kept", () => {
     const fragments = new Fragments<number>()
     const buffer = Uint8Array.of(1, 2, 3)

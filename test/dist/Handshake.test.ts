@@ -15,11 +15,21 @@ const self = (name: string, challenge = 1, cookie = "ck"): Handshake.Options => 
   digest: digestWith(cookie)
 })
 
-const initiator = (options?: { readonly cookie?: string; readonly connected?: boolean; readonly wanted?: string }) =>
+const initiator = (
+  options?: {
+    readonly cookie?: string
+    readonly connected?: boolean
+    readonly wanted?: string
+    readonly version?: 5 | 6
+    readonly asks?: boolean
+  }
+) =>
   Handshake.initiate({
-    ...self("a@h", 17, options?.cookie),
+    ...self(options?.asks === true ? "h" : "a@h", 17, options?.cookie),
     wanted: options?.wanted ?? "b@h",
-    connected: () => options?.connected === true
+    connected: () => options?.connected === true,
+    version: options?.version,
+    asks: options?.asks
   })
 
 const acceptor = (
@@ -173,6 +183,9 @@ describe("Handshake", () => {
       step.send[0],
       Uint8Array.of(...new TextEncoder().encode("snamed:"), 0, 7, ...new TextEncoder().encode("GIVEN@h"), 0, 0, 0, 55)
     )
+    // OTP 25 takes the name only when the flag comes back to it.
+    const returned = new DataView(step.send[1]!.buffer, step.send[1]!.byteOffset).getBigUint64(1)
+    assert.isTrue(DistFlags.has(returned, "nameMe"))
     const refused = acceptor("ok").receive(start)
     assert.deepStrictEqual(refused._tag === "Failed" && refused.reason._tag, "NotAllowed")
   })
@@ -188,9 +201,95 @@ describe("Handshake", () => {
     assert.deepStrictEqual(end._tag === "Established" && [end.peer.creation, end.peer.flags], [9, DistFlags.offer()])
   })
 
+  it("version 5: what is sent, to the letter, and both roles meet", () => {
+    const a = initiator({ version: 5 })
+    const low = Number(DistFlags.offer() & 0xffffffffn).toString(16).padStart(8, "0").match(/../g)!.join(" ")
+    const high = Number(DistFlags.offer() >> 32n).toString(16).padStart(8, "0").match(/../g)!.join(" ")
+    assert.deepStrictEqual(a.start, [hex(`6e 00 05 ${low} 61 40 68`)])
+    for (const decision of ["ok", "okSimultaneous", "alive"] as const) {
+      const ends = talk(initiator({ version: 5 }), acceptor(decision))
+      assert.deepStrictEqual(ends.a, {
+        _tag: "Established",
+        send: [],
+        peer: { name: "b@h", creation: 7, flags: DistFlags.offer(), peerFlags: DistFlags.offer() }
+      }, decision)
+      assert.deepStrictEqual(ends.b?._tag === "Established" && ends.b.peer, {
+        name: "a@h",
+        creation: 7,
+        flags: DistFlags.offer(),
+        peerFlags: DistFlags.offer()
+      })
+    }
+    a.receive(hex("73 6f 6b"))
+    const challenge = acceptor().receive(a.start[0]!).send[1]!
+    const step = a.receive(challenge)
+    assert.deepStrictEqual(step.send[0], hex(`63 ${high} 00 00 00 07`))
+    assert.strictEqual(step.send[1]![0], 114)
+    // Not with another cookie either.
+    assert.strictEqual(talk(initiator({ version: 5, cookie: "wrong" }), acceptor()).b?._tag, "Failed")
+  })
+
+  it("version 5: a node that knows nothing newer is refused by its flags, in both roles", () => {
+    const low = Number(
+      DistFlags.offer() & 0xffffffffn & ~DistFlags.flags.handshake23 & ~DistFlags.flags.mandatory25Digest
+    )
+    const bytes = low.toString(16).padStart(8, "0").match(/../g)!.join(" ")
+    const a = initiator({ version: 5 })
+    a.receive(hex("73 6f 6b"))
+    const step = a.receive(hex(`6e 00 05 ${bytes} 00 00 00 01 62 40 68`))
+    assert.deepStrictEqual(step._tag === "Failed" && step.reason, {
+      _tag: "MissingFlags",
+      flags: ["handshake23", "v4Nc"]
+    })
+    const accepted = acceptor().receive(hex(`6e 00 05 ${bytes} 61 40 68`))
+    assert.deepStrictEqual(accepted._tag === "Failed" && accepted.reason, {
+      _tag: "MissingFlags",
+      flags: ["handshake23"]
+    })
+    assert.deepStrictEqual(accepted.send, [new TextEncoder().encode("snot_allowed")])
+  })
+
+  it("asks for a name and takes the one that is given, if it is one of its host", () => {
+    const { a, b } = talk(initiator({ asks: true }), acceptor("ok", { give: true }))
+    assert.deepStrictEqual(a?._tag === "Established" && a.given, { name: "GIVEN@h", creation: 55 })
+    assert.deepStrictEqual(b?._tag === "Established" && [b.peer.name, b.peer.creation], ["GIVEN@h", 55])
+    assert.isFalse(b?._tag === "Established" && DistFlags.has(b.peer.peerFlags, "published"))
+    const refused = talk(initiator({ asks: true }), acceptor("ok"))
+    assert.deepStrictEqual(refused.a?._tag === "Failed" && refused.a.reason._tag, "NotAllowed")
+    const named = (name: string) =>
+      Uint8Array.of(
+        ...new TextEncoder().encode("snamed:"),
+        0,
+        name.length,
+        ...new TextEncoder().encode(name),
+        0,
+        0,
+        0,
+        9
+      )
+    for (const name of ["x@other", "h", "a@b@h", "@h", ""]) {
+      const step = initiator({ asks: true }).receive(named(name))
+      assert.strictEqual(step._tag === "Failed" && step.reason._tag, "BadName", name)
+    }
+    for (let end = 1; end < 15; end++) {
+      assert.strictEqual(initiator({ asks: true }).receive(named("x@h").subarray(0, end))._tag, "Failed", `${end}`)
+    }
+    // Nobody gives a name to who did not ask.
+    assert.strictEqual(initiator().receive(named("x@h"))._tag, "Failed")
+    assert.strictEqual(initiator({ asks: true }).receive(hex("73 6f 6b"))._tag, "Failed")
+  })
+
   it("anything else is a failure and never an exception", () => {
     fc.check(fc.array(fc.uint8Array({ maxLength: 60 }), { maxLength: 4 }), (messages) => {
-      for (const machine of [initiator(), acceptor(), acceptor("alive")]) {
+      const machines = [
+        initiator(),
+        initiator({ version: 5 }),
+        initiator({ asks: true }),
+        acceptor(),
+        acceptor("alive"),
+        acceptor("ok", { give: true })
+      ]
+      for (const machine of machines) {
         for (const message of messages) assert.include(["Continue", "Failed", "Yield"], machine.receive(message)._tag)
       }
     }, { runs: 3000 })

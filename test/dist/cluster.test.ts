@@ -18,6 +18,7 @@ import {
   Stream
 } from "effect"
 import { ExitReason, GenServer, Message, Process, Protocol, Signal } from "effect-otp"
+import { RemoteSpawn, Rpc, RpcError } from "effect-otp/dist"
 import * as DistFlags from "effect-otp/dist/DistFlags"
 import * as Handshake from "effect-otp/dist/Handshake"
 import * as Node from "effect-otp/dist/Node"
@@ -440,6 +441,40 @@ describe("values that cannot travel", () => {
     }), 20_000)
 })
 
+/** Packets without header and fragments: how to send one, to wait for the next, and to read it. */
+const conversation = (socket: Net.Socket) => {
+  let all = Buffer.alloc(0)
+  let wake = (): void => {}
+  socket.on("data", (data) => {
+    all = Buffer.concat([all, data])
+    wake()
+  })
+  const answer = Effect.callback<Buffer>((resume) => {
+    wake = () => {
+      if (all.length < 4 || all.length < 4 + all.readUInt32BE(0)) return
+      wake = () => {}
+      const packet = all.subarray(4, 4 + all.readUInt32BE(0))
+      all = all.subarray(4 + packet.length)
+      resume(Effect.succeed(packet))
+    }
+    wake()
+  })
+  const send = (...parts: ReadonlyArray<Term.Term>) =>
+    socket.write(
+      packet(Buffer.concat([Buffer.from([112]), ...parts.map((part) => Encoder.make().encodeUnsafe(part))]))
+    )
+  const read = (bytes: Buffer): ReadonlyArray<Term.Term> => {
+    assert.strictEqual(bytes[0], 112)
+    const decoder = Decoder.make()
+    decoder.open(new Uint8Array(bytes), 2, bytes.length)
+    const control = decoder.readUnsafe()
+    if (decoder.remaining === 0) return [control]
+    decoder.cursor.pos++
+    return [control, decoder.readUnsafe()]
+  }
+  return { answer, read, send }
+}
+
 describe("peers that can do less", () => {
   it.live("without fragments and header: packets have neither, both ways", () =>
     Effect.gen(function*() {
@@ -452,30 +487,7 @@ describe("peers that can do less", () => {
       const socket = yield* evil(yield* portOf("a", port), "small@127.0.0.1", a.name, flags)
       const pid = new Pid.Pid("small@127.0.0.1", 1, 0, 77)
       const ref = new Reference.Reference("small@127.0.0.1", 77, [1, 2, 3])
-      const answer = Effect.callback<Buffer>((resume) => {
-        let all = Buffer.alloc(0)
-        const onData = (data: Buffer) => {
-          all = Buffer.concat([all, data])
-          if (all.length >= 4 && all.length >= 4 + all.readUInt32BE(0)) {
-            socket.off("data", onData)
-            resume(Effect.succeed(all.subarray(4, 4 + all.readUInt32BE(0))))
-          }
-        }
-        socket.on("data", onData)
-      })
-      const send = (...parts: ReadonlyArray<Term.Term>) =>
-        socket.write(
-          packet(Buffer.concat([Buffer.from([112]), ...parts.map((part) => Encoder.make().encodeUnsafe(part))]))
-        )
-      const read = (bytes: Buffer): ReadonlyArray<Term.Term> => {
-        assert.strictEqual(bytes[0], 112)
-        const decoder = Decoder.make()
-        decoder.open(new Uint8Array(bytes), 2, bytes.length)
-        const control = decoder.readUnsafe()
-        if (decoder.remaining === 0) return [control]
-        decoder.cursor.pos++
-        return [control, decoder.readUnsafe()]
-      }
+      const { answer, read, send } = conversation(socket)
       const empty = Atom.make("")
       const value = new Uint8Array(200_000).fill(5)
       send(
@@ -518,7 +530,52 @@ describe("peers that can do less", () => {
       ))
     }), 20_000)
 
-  it.live("what cannot be spawned is refused by name", () =>
+  it.live("a peer that starts no processes is called through its rex", () =>
+    Effect.gen(function*() {
+      const port = yield* freePort
+      const a = yield* member("a@127.0.0.1", port)
+      const { alias, altactSig, distHeaderAtomCache, fragments, spawn } = DistFlags.flags
+      const flags = DistFlags.offer() & ~(distHeaderAtomCache | fragments | altactSig | alias | spawn)
+      const socket = yield* evil(yield* portOf("a", port), "old@127.0.0.1", a.name, flags)
+      const { answer, read, send } = conversation(socket)
+      /** Answers the call of `rex` that comes next, if there is one. */
+      const serve = (reply: Term.Term) =>
+        Effect.gen(function*() {
+          while (true) {
+            const [, payload] = read(yield* answer)
+            if (!Tuple.isTuple(payload, 3)) continue
+            const [, from, request] = payload.elements as readonly [Term.Term, Tuple.Tuple, Term.Term]
+            const [pid, tag] = from.elements as readonly [Pid.Pid, Term.Term]
+            send(Tuple.make(2, Atom.make(""), pid), Tuple.make(tag, reply))
+            return request
+          }
+        })
+      const call = (reply: string) =>
+        Effect.gen(function*() {
+          const fiber = yield* Effect.forkChild(
+            a.run(Effect.result(Rpc.callTerm("old@127.0.0.1", "m", "f", [1]))),
+            { startImmediately: true }
+          )
+          const request = yield* serve(Term.parseUnsafe(reply))
+          const result = yield* Fiber.join(fiber)
+          const [, , , , leader] = (request as Tuple.Tuple).elements
+          assert.match(Term.print(request), /^\{call,m,f,\[1\],/)
+          assert.isTrue(Pid.isPid(leader) && leader.node === a.name)
+          return result._tag === "Success"
+            ? Term.print(result.success)
+            : Term.print(RpcError.toErlang(result.failure.reason))
+        })
+      assert.strictEqual(yield* call("{a, 1}"), "{a,1}")
+      assert.strictEqual(yield* call("{badrpc, {'EXIT', {undef, [{m, f, [1], []}]}}}"), "{error,{exception,undef}}")
+      assert.strictEqual(yield* call("{badrpc, {'EXIT', {boom, [{m, g, 0, []}]}}}"), "{error,{exception,boom}}")
+      assert.strictEqual(yield* call("{badrpc, {'EXIT', why}}"), "{exit,{exception,why}}")
+      assert.strictEqual(yield* call("{badrpc, nodedown}"), "{error,{erpc,nodedown}}")
+      // A spawn has no other way.
+      const error = yield* a.run(Effect.flip(RemoteSpawn.spawn("old@127.0.0.1", { module: "m", name: "f", args: [] })))
+      assert.strictEqual(error.reason, "NotSupported")
+    }), 20_000)
+
+  it.live("what was not provided ends with undef, and an unknown option is refused", () =>
     Effect.gen(function*() {
       const port = yield* freePort
       const a = yield* member("a@127.0.0.1", port)
@@ -526,11 +583,20 @@ describe("peers that can do less", () => {
       const pid = new Pid.Pid("small@127.0.0.1", 1, 0, 77)
       const ref = new Reference.Reference("small@127.0.0.1", 77, [1, 2, 3])
       const mfa = Term.parseUnsafe("{os, cmd, 1}")
-      socket.write(terms(Tuple.make(29, ref, pid, pid, mfa, []), [[1]]))
-      const data = yield* Effect.callback<Buffer>((resume) => {
-        socket.once("data", (data) => resume(Effect.succeed(data)))
+      const answerTo = (options: string) =>
+        Effect.callback<string>((resume) => {
+          socket.once("data", (data) => resume(Effect.succeed(data.toString("latin1"))))
+          socket.write(terms(Tuple.make(29, ref, pid, pid, mfa, Term.parseUnsafe(options)), [[1]]))
+        })
+      const undef = yield* answerTo("[monitor]")
+      assert.include(undef, "undef")
+      assert.include(undef, "cmd")
+      assert.include(yield* answerTo("[{ponies, 1}]"), "badopt")
+      // Arguments that are not as many as announced are no request at all: the connection is closed.
+      socket.write(terms(Tuple.make(29, ref, pid, pid, mfa, []), []))
+      yield* Effect.callback<void>((resume) => {
+        socket.once("close", () => resume(Effect.void))
       })
-      assert.include(data.toString("latin1"), "notsup")
     }), 20_000)
 })
 

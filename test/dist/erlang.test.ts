@@ -4,6 +4,7 @@
 import { assert, describe, layer } from "@effect/vitest"
 import { Clock, Effect, Fiber, Layer, Option, Queue, Redacted, References, Schema, Stream } from "effect"
 import { ExitReason, GenServer, Message, Process, Protocol, Signal, Supervisor } from "effect-otp"
+import { Rpc } from "effect-otp/dist"
 import * as Node from "effect-otp/dist/Node"
 import * as NodeNetwork from "effect-otp/dist/NodeNetwork"
 import { Etf } from "effect-otp/etf"
@@ -470,13 +471,10 @@ describe.skipIf(!erlangAvailable)("against Erlang", () => {
             yield* Effect.provide(
               Effect.gen(function*() {
                 // What such nodes ask for: a remote call.
-                yield* Process.spawn((mailbox) =>
-                  Effect.forever(Effect.flatMap(Queue.take(mailbox), (message) => {
-                    const [caller, request] = (message as Tuple.Tuple).elements
-                    return Process.send(caller as Pid.Pid, Tuple.make(Atom.make("rex"), request!))
-                  })), { name: "rex" })
+                const What = Rpc.make("shop", "what", { args: [Schema.Int, Schema.Int], success: Schema.Int })
+                yield* Rpc.provide(What, (a, b) => a * 100 + b)
                 const up = yield* Effect.forkChild(Stream.runHead(Node.events), { startImmediately: true })
-                assert.match(yield* erlCall("naming@127.0.0.1"), /\{call, shop, what, .*, user\}/)
+                assert.match(yield* erlCall("naming@127.0.0.1"), /^102$/m)
                 const event = Option.getOrThrow(yield* Fiber.join(up))
                 assert.match(event.node, /^[0-9A-Z]{6,}@.+$/)
                 assert.isTrue(event.hidden)
@@ -488,7 +486,7 @@ describe.skipIf(!erlangAvailable)("against Erlang", () => {
                 dynamicNames: true
               }).pipe(Layer.provide(NodeNetwork.layer), Layer.fresh)
             )
-            assert.notMatch(yield* erlCall("ours@127.0.0.1"), /shop/)
+            assert.notMatch(yield* erlCall("ours@127.0.0.1"), /102/)
           })
       )
 

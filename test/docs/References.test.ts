@@ -86,6 +86,7 @@ describe("references", () => {
     assert.deepStrictEqual(broken("`src/otp/Rong.ts#Ring`"), ["docs/a.md:1: src/otp/Rong.ts does not exist"])
     assert.deepStrictEqual(broken("[a](../src/otp/Rong.ts)"), ["docs/a.md:1: ../src/otp/Rong.ts does not exist"])
     assert.deepStrictEqual(broken("[a](b.md)"), ["docs/a.md:1: b.md does not exist"])
+    assert.deepStrictEqual(broken("[a](b.md \"with (a) title\")"), ["docs/a.md:1: b.md does not exist"])
     assert.deepStrictEqual(broken("```ts\n`src/otp/Rong.ts`\n```\n"), [])
   })
 

@@ -78,7 +78,7 @@ const prose = (text: string): string =>
 export const brokenReferences = (page: string, text: string, files: Repository): Array<string> => {
   const problems: Array<string> = []
   const body = prose(text)
-  for (const match of body.matchAll(/\]\(([^)\s]+)\)/g)) {
+  for (const match of body.matchAll(/\]\(([^)\s]+)(?:\s+"[^"]*")?\)/g)) {
     const target = match[1]!
     if (/^(?:[a-z]+:|#)/.test(target)) continue
     const path = Path.posix.join(Path.posix.dirname(page), target.split("#", 1)[0]!)
@@ -113,7 +113,7 @@ const linksIn = (text: string): Array<{ readonly text: string; readonly target: 
   })
 
 /** Whether a title as written, with `${}` for what is filled in, gives this text. */
-const titleMatches = (title: string, text: string): boolean => {
+export const titleMatches = (title: string, text: string): boolean => {
   if (title === text) return true
   if (!title.includes("${}")) return false
   const pattern = title.split("${}").map((part) => part.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&")).join(".*")

@@ -126,6 +126,18 @@ describe("a topic", () => {
       })
   )
 
+  onNode(
+    "may be subscribed to by its owner, who gets what it publishes itself",
+    () =>
+      Process.run(Effect.gen(function*() {
+        yield* Events.open(Tick)
+        yield* Events.subscribe(Tick)
+        yield* Events.publish(Tick, 7)
+        const Shape = Schema.TaggedStruct("Tick", { payload: Schema.Int })
+        assert.strictEqual((yield* Process.receive(Shape)).payload, 7)
+      }))
+  )
+
   onNode("may be of any schema, or of a message that exists", () =>
     Effect.gen(function*() {
       yield* Events.open(Tick)

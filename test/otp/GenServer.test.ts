@@ -2,7 +2,7 @@
  * What a server is: both styles, the transitions and what they do, refs, services and layers, calls to many.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Deferred, Effect, Exit, Fiber, Layer, Option, Schema } from "effect"
+import { Context, Deferred, type Duration, Effect, Exit, Fiber, Layer, Option, Schema } from "effect"
 import {
   CallError,
   ExitReason,
@@ -102,6 +102,23 @@ describe("a server", () => {
         assert.strictEqual(yield* counter.Get(), 3)
       }))
   }
+
+  onNode(
+    "gets a cast after a time when it is delayed as any Effect, unless it is taken back",
+    () =>
+      Effect.gen(function*() {
+        const counter = yield* GenServer.start(CounterServer, { from: 10 })
+        const later = (delay: Duration.Input) => Effect.forkChild(Effect.delay(counter.Reset(), delay))
+        const taken = yield* later("1 second")
+        yield* later("2 seconds")
+        yield* TestClock.adjust("999 millis")
+        yield* Fiber.interrupt(taken)
+        yield* TestClock.adjust("1 second")
+        assert.strictEqual(yield* counter.Get(), 10)
+        yield* TestClock.adjust("1 millis")
+        assert.strictEqual(yield* counter.Get(), 0)
+      })
+  )
 
   onNode("handles one message at a time, in the order of the sender", () =>
     Effect.gen(function*() {

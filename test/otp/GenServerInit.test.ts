@@ -4,6 +4,7 @@
 import { assert, describe } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Option, Schema } from "effect"
 import { CallError, ExitReason, GenServer, Message, Node, Process, Protocol, Signal } from "effect-otp"
+import { TestNode } from "effect-otp/testing"
 import { TestClock } from "effect/testing"
 import { everySeed } from "../testing/EverySeed.ts"
 import { onNode } from "./OnNode.ts"
@@ -46,10 +47,43 @@ describe("init", () => {
       assert.strictEqual(yield* store.Get(), "first")
     }))
 
-  onNode("runs in the process: it can register, monitor and start children of its own", () =>
+  everySeed(
+    "runs in the process: it can register, monitor and start children of its own",
+    () =>
+      Effect.gen(function*() {
+        const target = yield* Process.spawnDetached(() => Effect.never)
+        const store = yield* GenServer.start(
+          StoreServer,
+          Effect.gen(function*() {
+            const self = yield* Process.self
+            yield* Process.register("another name", self)
+            yield* Process.monitor(target)
+            yield* Process.spawn(() => Effect.never, { name: "child" })
+            return self
+          }).pipe(Effect.orDie)
+        )
+        assert.strictEqual(yield* store.Get(), store.pid)
+        const info = yield* Effect.flatMap(Process.info(store), Effect.fromOption)
+        assert.deepStrictEqual(info.names, ["another name"])
+        assert.deepStrictEqual(info.monitors, [target])
+        assert.deepStrictEqual(info.children, [Option.getOrThrow(yield* Process.whereis("child"))])
+        yield* Process.kill(store)
+        yield* TestNode.settle
+        assert.deepStrictEqual(yield* Process.registered, [])
+      })
+  )
+
+  everySeed("may call others: a server that is there, and one that it has started", () =>
     Effect.gen(function*() {
-      const store = yield* GenServer.start(StoreServer, Effect.map(Process.self, (pid) => pid))
-      assert.strictEqual(yield* store.Get(), store.pid)
+      const there = yield* GenServer.start(StoreServer, Effect.succeed("there"))
+      const store = yield* GenServer.start(
+        StoreServer,
+        Effect.gen(function*() {
+          const own = yield* Effect.orDie(GenServer.start(StoreServer, Effect.succeed("own")))
+          return [yield* Effect.orDie(there.Get()), yield* Effect.orDie(own.Get())]
+        })
+      )
+      assert.deepStrictEqual(yield* store.Get(), ["there", "own"])
     }))
 
   for (

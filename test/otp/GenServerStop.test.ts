@@ -300,6 +300,43 @@ describe("terminate", () => {
       })
   )
 
+  for (const trapExit of [true, false]) {
+    everySeed(
+      `[S10] never runs beside a handler: one that waits in a call ${
+        trapExit ? "ends first when exits are trapped" : "is interrupted when they are not"
+      }`,
+      () =>
+        Effect.gen(function*() {
+          const log: Array<string> = []
+          const slow = yield* GenServer.startDetached(makeStage([]))
+          const owner = yield* Process.spawnDetached(() =>
+            Effect.andThen(
+              GenServer.startDetached(makeStage(log), undefined, { name: "stage", trapExit, link: true }),
+              Effect.never
+            )
+          )
+          yield* TestNode.settle
+          const stage = yield* GenServer.named(Stage, "stage")
+          const exit = yield* endOf({ name: "stage" })
+          yield* stage.Tell({
+            decide: () =>
+              slow.Ask({ decide: () => Effect.as(Effect.sleep("1 second"), GenServer.reply("late", "")) }).pipe(
+                Effect.onExit((exit) => Effect.sync(() => log.push(`handler ${exit._tag}`))),
+                Effect.as(GenServer.next("after"))
+              )
+          })
+          yield* TestNode.settle
+          yield* Process.exit(owner, bad)
+          yield* TestClock.adjust("1 second")
+          assert.deepStrictEqual(yield* Fiber.join(exit), bad)
+          assert.deepStrictEqual(
+            log,
+            trapExit ? ["handler Success", "terminate bad after", "released"] : ["handler Failure", "released"]
+          )
+        })
+    )
+  }
+
   onNode("lets the messages that wait go first when it is asked to stop", () =>
     Effect.gen(function*() {
       const gate = yield* Deferred.make<void>()

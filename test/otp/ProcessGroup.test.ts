@@ -83,6 +83,39 @@ describe("ProcessGroup", () => {
       })
   )
 
+  everySeedOn(
+    [A, B],
+    "scopes of connected nodes find each other, whichever was there first",
+    (cluster) =>
+      Effect.gen(function*() {
+        yield* cluster.on(A, ProcessGroup.start())
+        const here = yield* cluster.on(A, worker)
+        yield* cluster.on(A, ProcessGroup.join("g", here))
+        yield* cluster.on(B, ProcessGroup.start())
+        const there = yield* cluster.on(B, worker)
+        yield* cluster.on(B, ProcessGroup.join("g", there))
+        const both = names([here, there])
+        for (let round = 0; round < 3; round++) {
+          yield* TestNode.settle
+          assert.deepStrictEqual(names(yield* cluster.on(A, ProcessGroup.members("g"))), both)
+          assert.deepStrictEqual(names(yield* cluster.on(B, ProcessGroup.members("g"))), both)
+          yield* cluster.disconnect(A, B)
+          yield* TestNode.settle
+          assert.deepStrictEqual(names(yield* cluster.on(A, ProcessGroup.members("g"))), names([here]))
+          yield* cluster.connect(A, B)
+        }
+      })
+  )
+
+  everySeedOn([A, B], "a process of another node cannot join", (cluster) =>
+    Effect.gen(function*() {
+      yield* cluster.on(A, ProcessGroup.start())
+      const there = yield* cluster.on(B, worker)
+      const error = yield* Effect.flip(cluster.on(A, ProcessGroup.join("g", there)))
+      assert.strictEqual(error._tag, "NotLocal")
+      assert.deepStrictEqual(yield* cluster.on(A, ProcessGroup.members("g")), [])
+    }))
+
   everySeedOn([A, B], "a member that dies on one node is gone on the other", (cluster) =>
     Effect.gen(function*() {
       yield* cluster.on(A, ProcessGroup.start({ scope: "jobs" }))

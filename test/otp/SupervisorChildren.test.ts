@@ -3,9 +3,9 @@
  * environment, reports; trees as layers and as main programs.
  */
 import { assert, describe } from "@effect/vitest"
-import { Context, Effect, Exit, Fiber, Layer, Logger, Option, References, Scope } from "effect"
+import { Context, Effect, Exit, Fiber, Layer, Logger, Option, References, Schema, Scope } from "effect"
 import type { OtpError } from "effect-otp"
-import { DynamicSupervisor, ExitReason, GenServer, Node, Process, Supervisor } from "effect-otp"
+import { DynamicSupervisor, ExitReason, GenServer, Message, Node, Process, Protocol, Supervisor } from "effect-otp"
 import { TestClock } from "effect/testing"
 import * as TestNode from "../../src/testing/TestNode.ts"
 import {
@@ -194,6 +194,33 @@ describe("a child and its supervisor", () => {
       assert.strictEqual(yield* ref.Name(), "a")
       assert.deepStrictEqual(yield* Process.whereis("the a"), yield* Supervisor.whereis(tree, "a"))
       assert.notDeepEqual(yield* pidOf(tree, "a"), before)
+    }))
+
+  seeded("it starts anew from its arguments: nothing of the state that it had is left", () =>
+    Effect.gen(function*() {
+      class Basket extends Protocol.make(
+        "Basket",
+        Message.Cast("Put", { payload: Schema.String }),
+        Message.Call("All", { success: Schema.Array(Schema.String) })
+      ) {}
+      const server = GenServer.make(Basket, {
+        init: (first: string) => Effect.succeed<ReadonlyArray<string>>([first]),
+        handlers: {
+          Put: (item, all) => GenServer.next([...all, item]),
+          All: (_, all) => all
+        }
+      })
+      const ids = ["a", "b"] as const
+      // One definition serves both.
+      const tree = yield* Supervisor.start(
+        Supervisor.make({ children: ids.map((id) => Supervisor.child(id, server, id, { name: id })) })
+      )
+      const [a, b] = [yield* GenServer.named(Basket, "a"), yield* GenServer.named(Basket, "b")]
+      yield* a.Put("apple")
+      yield* b.Put("pear")
+      yield* Process.kill(yield* pidOf(tree, "a"))
+      yield* TestNode.settle
+      assert.deepStrictEqual([yield* a.All(), yield* b.All()], [["a"], ["b", "pear"]])
     }))
 
   seeded("a child that took its link away is stopped with the others", () =>

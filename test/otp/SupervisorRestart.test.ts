@@ -273,6 +273,48 @@ describe("restarts of a group", () => {
   )
 
   seeded(
+    "[S6] rest_for_one starts those behind the child also when the last of them was down",
+    () =>
+      Effect.gen(function*() {
+        const log = new Log()
+        const transient = { restart: "transient" } as const
+        const tree = yield* Supervisor.start(Supervisor.make({
+          strategy: "rest_for_one",
+          children: [child(log, "a"), child(log, "b"), child(log, "c", transient)]
+        }))
+        yield* end(tree, "c", ExitReason.normal)
+        assert.strictEqual(yield* shown(tree), "a b c!")
+        log.take()
+        yield* end(tree, "a")
+        assert.strictEqual(log.take(), "-a -b +a +b +c")
+      })
+  )
+
+  seeded(
+    "[S3] a sibling that does not stop is killed at its limit, and the group starts then",
+    () =>
+      Effect.gen(function*() {
+        const log = new Log()
+        const stubborn = { trapExit: true, stop: Effect.never, shutdown: "2 seconds" } as const
+        const tree = yield* Supervisor.start(Supervisor.make({
+          strategy: "one_for_all",
+          children: [child(log, "a"), child(log, "b", stubborn)]
+        }))
+        const b = yield* endOf(yield* pidOf(tree, "b"))
+        log.take()
+        yield* end(tree, "a")
+        yield* TestClock.adjust("1999 millis")
+        assert.strictEqual(log.take(), "-a ~b")
+        yield* TestClock.adjust(1)
+        yield* TestNode.settle
+        assert.strictEqual(log.take(), "-b +a +b")
+        assert.strictEqual(yield* b.reason, "killed")
+        // The end of the test need not wait for it.
+        yield* Process.kill(yield* pidOf(tree, "b"))
+      })
+  )
+
+  seeded(
     "[S6] the crash of a temporary child and the normal end of a transient one start no group restart",
     () =>
       Effect.gen(function*() {

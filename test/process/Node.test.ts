@@ -1,11 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Layer, Scope } from "effect"
+import { Duration, Effect, Exit, Fiber, Layer, Scope } from "effect"
 import type { CallError } from "effect-otp"
-import { ExitReason, GenServer, Node, Process } from "effect-otp"
+import { ExitReason, GenServer, Node, Process, ProcessRef } from "effect-otp"
 import { Journal, Probe, TestNode } from "effect-otp/testing"
 import { TestClock } from "effect/testing"
 import { everySeed } from "../testing/EverySeed.ts"
-import { counterServer, seen } from "./CounterServer.ts"
+import { Counter, counterServer, seen } from "./CounterServer.ts"
 
 /** A node in a scope that the test closes itself. */
 const nodeIn = (options?: Node.Options) =>
@@ -46,6 +46,46 @@ describe("a node", () => {
       const { aliases, names, processes, spawned } = yield* Node.statistics
       assert.deepStrictEqual({ aliases, names, processes, spawned }, { aliases: 1, names: 1, processes: 3, spawned: 3 })
     }))
+
+  everySeed("knows how long it has been there", () =>
+    Effect.gen(function*() {
+      const early = yield* nodeIn()
+      yield* TestClock.adjust("90 seconds")
+      const late = yield* nodeIn()
+      yield* TestClock.adjust("10 seconds")
+      assert.strictEqual(Duration.toSeconds((yield* early.on(Node.statistics)).uptime), 100)
+      assert.strictEqual(Duration.toSeconds((yield* late.on(Node.statistics)).uptime), 10)
+      yield* early.close
+      yield* late.close
+    }))
+
+  everySeed(
+    "treats whoever uses a pid of an earlier incarnation as if the process had ended",
+    () =>
+      Effect.gen(function*() {
+        const old = yield* nodeIn({ name: "n@test", creation: 1 })
+        const fresh = yield* nodeIn({ name: "n@test", creation: 2 })
+        const { pid } = yield* old.on(GenServer.startDetached(counterServer(), 1))
+        // The process of the same number on the node of today must not be taken for the old one.
+        const today = yield* fresh.on(GenServer.startDetached(counterServer(), 2))
+        assert.strictEqual(today.pid.id, pid.id)
+        const probe = yield* fresh.on(Probe.make())
+        yield* fresh.on(Process.send(pid, "late"))
+        assert.strictEqual((yield* fresh.on(Node.statistics)).discarded, 1)
+        assert.strictEqual((yield* Effect.flip(fresh.on(Process.trySend(pid, "late")))).reason._tag, "NoProcess")
+        const ref = yield* fresh.on(ProcessRef.fromPid(Counter, pid))
+        assert.strictEqual(((yield* Effect.flip(ref.Get())) as CallError.CallError).reason._tag, "NoProcess")
+        const monitor = yield* probe.monitor(pid)
+        yield* probe.expectDown({ of: pid, ref: monitor, reason: "NoProc" })
+        yield* probe.link(pid)
+        yield* probe.expectExit({ of: pid, reason: "NoProc" })
+        yield* fresh.on(Process.kill(pid))
+        assert.strictEqual(yield* today.Get(), 2)
+        yield* fresh.on(probe.end())
+        yield* old.close
+        yield* fresh.close
+      })
+  )
 
   everySeed("takes pids of an earlier incarnation for nobody", () =>
     Effect.gen(function*() {

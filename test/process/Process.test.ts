@@ -120,6 +120,22 @@ describe("the environment", () => {
       })
     }))
 
+  everySeed("gives the value further up again when the nearer one is taken out", () =>
+    Effect.gen(function*() {
+      yield* Process.setNodeEnv("where", "node")
+      const probe = yield* Probe.make()
+      const read = Effect.map(probe.as(Process.getEnv("where")), Option.getOrUndefined)
+      yield* probe.as(Process.setEnv("where", "process"))
+      assert.strictEqual(yield* read, "process")
+      assert.isTrue(yield* probe.as(Process.unsetEnv("where")))
+      assert.isFalse(yield* probe.as(Process.unsetEnv("where")))
+      assert.strictEqual(yield* read, "node")
+      assert.isTrue(yield* Process.unsetNodeEnv("where"))
+      assert.isFalse(yield* Process.unsetNodeEnv("where"))
+      assert.strictEqual(yield* read, undefined)
+      assert.deepStrictEqual([...yield* probe.as(Process.listEnv)], [])
+    }))
+
   everySeed("of the node is seen by processes that run already", () =>
     Effect.gen(function*() {
       const probe = yield* Probe.make()

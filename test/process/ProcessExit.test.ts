@@ -473,6 +473,23 @@ describe("processes and scopes", () => {
       })
   )
 
+  everySeed("a process has a deadline when its scope has one", () =>
+    Effect.gen(function*() {
+      const probe = yield* Probe.make()
+      const running = yield* Effect.forkChild(
+        Process.spawn(() => Effect.never, { name: "limited" }).pipe(
+          Effect.andThen(Effect.never),
+          Effect.scoped,
+          Effect.timeoutOption("3 seconds")
+        )
+      )
+      yield* TestNode.settle
+      yield* probe.monitor({ name: "limited" })
+      yield* probe.expectNoMessage("2999 millis")
+      yield* probe.expectDown({ of: { name: "limited" }, reason: "Shutdown", within: 1 })
+      assert.isTrue((yield* Fiber.join(running))._tag === "None")
+    }))
+
   everySeed("children end with their parent, before it counts as ended", () =>
     Effect.gen(function*() {
       const journal = yield* Journal.make

@@ -45,6 +45,19 @@ describe("monitors", () => {
       yield* watcher.expectNoMessage()
     }))
 
+  everySeed("[S19] by a name that was added later do as those by the first name", () =>
+    Effect.gen(function*() {
+      const watcher = yield* Probe.make()
+      const target = yield* Probe.make({ name: "first" })
+      yield* Process.register("second", target)
+      const first = yield* watcher.monitor({ name: "first" })
+      const second = yield* watcher.monitor({ name: "second" })
+      yield* target.end(ExitReason.error("bad"))
+      yield* watcher.expectDown({ of: { name: "first" }, ref: first, reason: ExitReason.error("bad") })
+      yield* watcher.expectDown({ of: { name: "second" }, ref: second, reason: ExitReason.error("bad") })
+      yield* watcher.expectNoMessage()
+    }))
+
   everySeed("[S19] by name follow the process, not the name", () =>
     Effect.gen(function*() {
       const watcher = yield* Probe.make()

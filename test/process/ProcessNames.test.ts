@@ -3,7 +3,8 @@
  */
 import { assert, describe } from "@effect/vitest"
 import { Effect, Fiber, Option, Schema } from "effect"
-import { CallError, GenServer, Node, Process, Registry } from "effect-otp"
+import { CallError, GenServer, Message, Node, Process, ProcessRef, Protocol, Registry } from "effect-otp"
+import type { Reference } from "effect-otp/term"
 import { Probe, TestNode } from "effect-otp/testing"
 import { everySeed } from "../testing/EverySeed.ts"
 import { Counter, counterServer } from "./CounterServer.ts"
@@ -86,6 +87,14 @@ describe("names", () => {
       assert.strictEqual(yield* ref.Get(), 2)
     }))
 
+  everySeed("are shown by their refs, with the node that they name", () =>
+    Effect.gen(function*() {
+      const here = yield* GenServer.named(Counter, "counter")
+      const there = yield* GenServer.named(Counter, { name: "counter", node: "other@test" })
+      assert.deepStrictEqual([here.name, here.node], ["counter", undefined])
+      assert.deepStrictEqual([there.name, there.node], ["counter", "other@test"])
+    }))
+
   everySeed("taken away from its process can be given to another", () =>
     Effect.gen(function*() {
       const first = yield* Probe.make({ name: "name" })
@@ -131,7 +140,35 @@ describe("aliases", () => {
       })
   )
 
-  everySeed("are addresses for calls, exits and monitors, too", () =>
+  everySeed("are addresses for typed calls and casts, until they are taken back", () =>
+    Effect.gen(function*() {
+      class Aliased extends Protocol.make(
+        "Aliased",
+        Message.Call("Open", { success: Schema.Unknown }),
+        Message.Call("Get", { success: Schema.Int }),
+        Message.Cast("Set", { payload: Schema.Int }),
+        Message.Call("Close", { payload: { alias: Schema.Unknown }, success: Schema.Boolean })
+      ) {}
+      const server = yield* GenServer.start(GenServer.make(Aliased, {
+        init: () => Effect.succeed(1),
+        handlers: {
+          Open: () => Process.alias,
+          Get: (_, n) => GenServer.reply(n, n),
+          Set: (n) => GenServer.next(n),
+          Close: ({ alias }) => Process.unalias(alias as Reference.Reference)
+        }
+      }))
+      const alias = (yield* server.Open()) as Reference.Reference
+      const ref = yield* ProcessRef.fromAlias(Aliased, alias)
+      yield* ref.Set(7)
+      assert.strictEqual(yield* ref.Get(), 7)
+      assert.isTrue(yield* ref.Close({ alias }))
+      assert.strictEqual(((yield* Effect.flip(ref.Get())) as CallError.CallError).reason._tag, "NoProcess")
+      yield* ref.Set(8)
+      assert.strictEqual(yield* server.Get(), 7)
+    }))
+
+  everySeed("are addresses for exits and monitors, too", () =>
     Effect.gen(function*() {
       const probe = yield* Probe.make(Counter)
       const watcher = yield* Probe.make()

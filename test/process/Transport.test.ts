@@ -165,6 +165,22 @@ describe("calls to another node", () => {
       yield* assertNothingKept(cluster)
     }))
 
+  everySeedOn([A, B], "reach the owner of an alias, until it is taken back", (cluster) =>
+    Effect.gen(function*() {
+      const probe = yield* cluster.on(B, Probe.make(Counter))
+      const alias = yield* probe.as(Process.alias)
+      const ref = yield* cluster.on(A, ProcessRef.fromAlias(Counter, alias))
+      yield* ref.Set(7)
+      assert.strictEqual((yield* probe.expectMessage("Set")).payload, 7)
+      const call = yield* Effect.forkChild(ref.Get())
+      yield* probe.reply(yield* probe.expectMessage("Get"), 7)
+      assert.strictEqual(yield* Fiber.join(call), 7)
+      yield* probe.as(Process.unalias(alias))
+      assert.strictEqual((yield* reasonOf(ref.Get()))._tag, "NoProcess")
+      yield* ref.Set(8)
+      yield* probe.expectNoMessage()
+    }))
+
   everySeedOn([A, B], "keep the order of one caller with its casts", (cluster) =>
     Effect.gen(function*() {
       const log = seen()

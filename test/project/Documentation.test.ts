@@ -25,7 +25,7 @@ const documentationProblems = (file: string, text: string): Array<string> => {
   const { comments, program } = parse(file, text)
   const problems: Array<string> = []
   const first = comments[0]
-  if (first === undefined || !isDoc(first) || text.slice(0, first.start).trim() !== "") {
+  if (first === undefined || !isDoc(first) || text.slice(0, first.start).replace(/^#!.*/, "").trim() !== "") {
     problems.push(`${file}: does not open with a JSDoc block`)
   } else if (!/^@since \d+\.\d+\.\d+$/m.test(textOf(first))) {
     problems.push(`${file}: the block that opens the file has no @since`)

@@ -142,6 +142,7 @@ describe("the import rule", () => {
   it("refuses the barrel of Effect, other packages, and this package by name", () => {
     refuses({ "src/otp/GenServer.ts": ["effect"] }, "import the module")
     refuses({ "src/dist/Tls.ts": ["node-forge"] }, "not a dependency")
+    refuses({ "src/cli/internal/Cert.ts": ["@peculiar/x509"] }, "not a dependency")
     refuses({ "src/dist/Tls.ts": ["effect-otp/otp"] }, "relative path")
   })
 

@@ -28,6 +28,12 @@ export const stableFolders: ReadonlyArray<string> = ["term", "etf", "process", "
  */
 export const adapters: ReadonlyArray<string> = []
 
+/** Libraries that are optional, and the one file that knows each. */
+export const libraries: { readonly [specifier: string]: string } = {
+  "@peculiar/x509": "src/cli/internal/NodeCertificates.ts",
+  "reflect-metadata": "src/cli/internal/NodeCertificates.ts"
+}
+
 /** One edge of the graph. */
 export interface Edge {
   /** As written: `./Pid.ts`, `effect/Effect`, `node:fs`. */
@@ -91,6 +97,7 @@ const packageViolation = (file: File, edge: Edge, environment: Environment): str
   if (specifier === "effect-otp" || specifier.startsWith("effect-otp/")) {
     return `${file.path}: "${specifier}" is this package; import the file by its relative path`
   }
+  if (libraries[specifier] === file.path) return undefined
   if (specifier === "effect") return `${file.path}: import the module (effect/Effect), not "effect"`
   if (!specifier.startsWith("effect/")) return `${file.path}: "${specifier}" is not a dependency of the package`
   const stability = environment.stabilityOf(specifier)

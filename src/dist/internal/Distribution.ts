@@ -1,5 +1,5 @@
 /**
- * The distribution of a node: its connections, how they come about, and the transport that leads signals to them.
+ * The distribution of a node: its connections and how they come about. `WireTransport` leads signals to them.
  *
  * Each other node has at most one connection. It opens when something is first sent there; what is sent meanwhile waits
  * in order. When two nodes connect to each other at once, the rule of OTP leaves one. When a connection is lost, or
@@ -15,21 +15,23 @@ import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import type { Address } from "../../process/Address.ts"
-import * as ExitReason from "../../process/ExitReason.ts"
 import type * as Node from "../../process/Node.ts"
-import type { DiscoveryService, Inbound, NodeEndpoint, TransportService } from "../../process/Transport.ts"
-import { isPid, type Pid } from "../../term/Pid.ts"
-import { isReference, type Reference } from "../../term/Reference.ts"
-import { ConnectError } from "../DistError.ts"
+import type { DiscoveryService, Inbound } from "../../process/Transport.ts"
+import { ConnectError, TlsError, type TlsReason } from "../DistError.ts"
 import * as DistFlags from "../DistFlags.ts"
-import * as ExitReasonTerm from "../ExitReasonTerm.ts"
 import * as Handshake from "../Handshake.ts"
 import type { Link, NetworkService } from "../Network.ts"
+import type { NetworkStatistics } from "../Node.ts"
+import type * as Tls from "../Tls.ts"
+import { type Asked, lengthBytesOf, openLink } from "./askName.ts"
 import { utf8 } from "./Bytes.ts"
+import { type Compression, Compressions, compressor } from "./compression.ts"
 import { Connection, type Limits, type SpawnHandler } from "./Connection.ts"
+import type { Listener, Route } from "./listeners.ts"
 import { Offenders } from "./Offenders.ts"
+import { type Pending, PendingHandshakes } from "./PendingHandshakes.ts"
 import { explain, shakeHands } from "./shakeHands.ts"
+import { WireTransport } from "./WireTransport.ts"
 
 /** What happened to a connection. */
 export type NodeEvent =
@@ -39,24 +41,36 @@ export type NodeEvent =
 /** Settings of a distribution. */
 export interface Settings {
   readonly hidden: boolean
-  readonly cookieOf: (peer: string) => string
+  /** The cookie for a peer; `ofWay` is that of the listener or the route. */
+  readonly cookieOf: (peer: string, ofWay: string | undefined) => string
   readonly allow: (peer: string) => boolean
-  readonly routes: ReadonlyMap<string, { readonly host: string; readonly port: number }>
+  readonly routes: ReadonlyMap<string, Route>
+  /** What is shown to nodes that this one connects to, and asked of them. */
+  readonly tls: Tls.Credentials | undefined
   readonly tickMillis: number
   readonly setupMillis: number
   readonly maxPendingHandshakes: number
+  readonly maxPendingPerAddress: number
+  readonly maxConnections: number
+  readonly maxAttempts: number
+  readonly maxProcesses: number
   readonly dynamicNames: boolean
   readonly limits: Limits
+  /** How payloads are compressed, unless a process says otherwise. */
+  readonly compression: Compression | undefined
 }
 
 interface Attempt {
   /** Looking for the node, shaking hands, or waiting for the connection that the other node opens. */
   phase: "dialing" | "shaking" | "waiting"
   fiber: Fiber.Fiber<unknown> | undefined
+  /** How often it was given up for a handshake of the peer's that came to nothing. */
+  yields: number
   readonly deadline: number
 }
 
-class PeerState {
+/** What is known of another node. */
+export class PeerState {
   readonly name: string
   connection: Connection | undefined = undefined
   attempt: Attempt | undefined = undefined
@@ -65,7 +79,7 @@ class PeerState {
   /** Signals that wait for the connection, in order. */
   queue: Array<(connection: Connection) => void> = []
   /** Told whether the connection came about. */
-  waiters: Array<(failure: string | undefined) => void> = []
+  waiters: Array<(failure: string | undefined, tls?: TlsReason | undefined) => void> = []
 
   constructor(name: string) {
     this.name = name
@@ -74,21 +88,37 @@ class PeerState {
 
 /** How long a node waits for an incoming handshake of the node that it wants to reach before it connects itself. */
 const courtesyMillis = 1000
+
+/** How often an attempt is given up for handshakes of the peer's. */
+const yieldsMax = 2
+
 /** @since 0.1.0 */
-export class Distribution implements TransportService {
+export class Distribution {
   readonly node: Node.Service
   readonly settings: Settings
   onSpawn: SpawnHandler | undefined = undefined
   onSpawnReply: ConstructorParameters<typeof Connection>[0]["onSpawnReply"] = undefined
+  /** Leads the signals of the node here. */
+  readonly transport: WireTransport = new WireTransport(this)
   inbound!: Inbound // set when the transport is attached, before anything is sent or accepted
   private readonly network: NetworkService
   private readonly discovery: DiscoveryService
   private readonly context: Context.Context<never>
   private readonly clock: Clock.Clock
-  private readonly peers: Map<string, PeerState> = new Map()
+  readonly peers: Map<string, PeerState> = new Map()
   private readonly listeners: Set<(event: NodeEvent) => void> = new Set()
   private readonly offenders: Offenders = new Offenders()
-  private handshakes = 0
+  private readonly pending: PendingHandshakes
+  /** What processes have said about the compression of what they send. */
+  readonly compressions: Compressions
+  private readonly compression: ConstructorParameters<typeof Connection>[0]["compression"]
+  /** Own attempts under way. */
+  private attempts = 0
+  private failedHandshakes = 0
+  private wrongCookies = 0
+  private refusedConnections = 0
+  private refusedAttempts = 0
+  private closedConnections = 0
   /** Whether a connection is being closed on purpose: no reason for a warning. */
   private deliberate = false
   private closing = false
@@ -103,7 +133,12 @@ export class Distribution implements TransportService {
   ) {
     this.node = node
     this.settings = settings
+    this.pending = new PendingHandshakes(settings.maxPendingHandshakes, settings.maxPendingPerAddress)
     this.network = network
+    this.compressions = new Compressions(settings.compression)
+    this.compression = network.zlib === undefined
+      ? undefined
+      : { compress: compressor(this.compressions, network.zlib.deflate), inflate: network.zlib.inflate }
     this.discovery = discovery
     this.context = context
     this.clock = clock
@@ -113,7 +148,7 @@ export class Distribution implements TransportService {
     return Number(this.clock.monotonicTimeNanosUnsafe()) / 1_000_000
   }
 
-  private fork<A>(effect: Effect.Effect<A>): Fiber.Fiber<A> {
+  fork<A>(effect: Effect.Effect<A>): Fiber.Fiber<A> {
     return Effect.runForkWith(this.context)(effect)
   }
 
@@ -127,143 +162,6 @@ export class Distribution implements TransportService {
     if (state.connection === undefined && state.attempt === undefined && state.accepting === 0) {
       this.peers.delete(state.name)
     }
-  }
-
-  // --- transport -----------------------------------------------------------------------------------------------------
-
-  send(from: Pid, to: Address, message: Parameters<TransportService["send"]>[2]): ReturnType<TransportService["send"]> {
-    const name = to.node!
-    const connection = this.peers.get(name)?.connection
-    if (connection === undefined) return this.sendLater(name, from, to, message)
-    if (isPid(to) && to.creation !== connection.peer.creation) return Effect.void
-    const sent = connection.send(from, to, message)
-    if (sent === "sent") return Effect.void
-    if (sent === "closed") return Effect.fail(nodeDown)
-    if (sent === "full") return this.sendWhenRoom(connection, from, to, message)
-    return Effect.die(sent.error)
-  }
-
-  /** Opens the connection; the message is in the queue from now on. */
-  private sendLater(
-    name: string,
-    from: Pid,
-    to: Address,
-    message: Parameters<TransportService["send"]>[2]
-  ): ReturnType<TransportService["send"]> {
-    const state = this.wanted(name)
-    if (state === undefined) return Effect.fail(nodeDown)
-    let outcome: Exit.Exit<void, typeof nodeDown> | undefined
-    let tell: ((exit: Exit.Exit<void, typeof nodeDown>) => void) | undefined
-    const settle = (exit: Exit.Exit<void, typeof nodeDown>): void => {
-      outcome = exit
-      tell?.(exit)
-    }
-    state.queue.push((connection) => {
-      if (isPid(to) && to.creation !== connection.peer.creation) return settle(Exit.void)
-      // What waited for the connection goes out whole: senders wait again with their next message.
-      const sent = connection.send(from, to, message)
-      if (typeof sent === "object") settle(Exit.die(sent.error))
-      else if (sent === "full") {
-        this.fork(Effect.exit(this.sendWhenRoom(connection, from, to, message))).addObserver((exit) => {
-          if (Exit.isSuccess(exit)) settle(exit.value)
-        })
-      } else settle(sent === "sent" ? Exit.void : Exit.fail(nodeDown))
-    })
-    state.waiters.push((failure) => {
-      if (failure !== undefined) settle(Exit.fail(nodeDown))
-    })
-    return Effect.callback<void, typeof nodeDown>((resume) => {
-      if (outcome !== undefined) return resume(outcome)
-      tell = resume
-    })
-  }
-
-  private sendWhenRoom(
-    connection: Connection,
-    from: Pid,
-    to: Address,
-    message: Parameters<TransportService["send"]>[2]
-  ): ReturnType<TransportService["send"]> {
-    return Effect.callback<void, typeof nodeDown>((resume) => {
-      let undo: (() => void) | undefined
-      const attempt = (): void => {
-        const sent = connection.send(from, to, message)
-        if (sent === "full") undo = connection.whenRoom(attempt)
-        else if (sent === "sent") resume(Effect.void)
-        else resume(sent === "closed" ? Effect.fail(nodeDown) : Effect.die(sent.error))
-      }
-      undo = connection.whenRoom(attempt)
-      return Effect.sync(() => undo?.())
-    })
-  }
-
-  /** A signal that opens a connection. */
-  private signal(name: string, f: (connection: Connection) => void): void {
-    const connection = this.peers.get(name)?.connection
-    if (connection !== undefined) return f(connection)
-    const state = this.wanted(name)
-    if (state === undefined) {
-      // Told in a turn of its own: whoever sends the signal is in the middle of something.
-      this.node.runtime.runQueue.push({ run: () => this.inbound.nodeDown(name) })
-    } else state.queue.push(f)
-  }
-
-  /** A signal that is of no use without a connection. */
-  private follow(name: string, f: (connection: Connection) => void): void {
-    const state = this.peers.get(name)
-    if (state?.connection !== undefined) f(state.connection)
-    else if (state?.attempt !== undefined) state.queue.push(f)
-  }
-
-  link(from: Pid, to: Pid): void {
-    this.signal(to.node, (connection) => {
-      if (to.creation !== connection.peer.creation) this.inbound.exit(to, from, ExitReason.noProc, "link")
-      else connection.link_(from, to)
-    })
-  }
-
-  unlink(from: Pid, to: Pid): void {
-    this.follow(to.node, (connection) => connection.unlink(from, to))
-  }
-
-  exit(from: Pid, to: Pid, reason: ExitReason.ExitReason, kind: "link" | "signal"): void {
-    const send = (connection: Connection): void => {
-      if (to.creation === connection.peer.creation) {
-        connection.control({ _tag: "Exit", kind, from, to, reason: ExitReasonTerm.toTerm(reason) }, from)
-      }
-    }
-    if (kind === "signal") this.signal(to.node, send)
-    else this.follow(to.node, send)
-  }
-
-  monitor(from: Pid, to: Address, ref: Reference): void {
-    this.signal(to.node!, (connection) => {
-      if (isReference(to) || (isPid(to) && to.creation !== connection.peer.creation)) {
-        this.inbound.down(ref, ExitReason.noProc)
-      } else connection.control({ _tag: "Monitor", from, to: isPid(to) ? to : to.name, ref }, from)
-    })
-  }
-
-  demonitor(from: Pid, to: Address, ref: Reference): void {
-    if (isReference(to)) return
-    this.follow(
-      to.node!,
-      (connection) => connection.control({ _tag: "Demonitor", from, to: isPid(to) ? to : to.name, ref }, from)
-    )
-  }
-
-  down(to: Pid, of: Address, ref: Reference, reason: ExitReason.ExitReason, process?: Pid): void {
-    if (isReference(of)) return
-    const from = isPid(of) ? of : of.name
-    this.follow(to.node, (connection) =>
-      connection.control(
-        { _tag: "Down", from, to, ref, reason: ExitReasonTerm.toTerm(reason) },
-        process ?? (isPid(of) ? of : this.node.runtime.pid)
-      ))
-  }
-
-  nodes(): ReadonlyArray<string> {
-    return this.connected("visible")
   }
 
   // --- connections ---------------------------------------------------------------------------------------------------
@@ -293,11 +191,20 @@ export class Distribution implements TransportService {
         )
       }
       return Effect.callback<void, ConnectError>((resume) => {
-        state.waiters.push((failure) =>
-          resume(failure === undefined ? Effect.void : Effect.fail(new ConnectError({ node: name, detail: failure })))
+        state.waiters.push((failure, tls) =>
+          resume(
+            failure === undefined
+              ? Effect.void
+              : Effect.fail(new ConnectError({ node: name, detail: failure, ...(tls === undefined ? {} : { tls }) }))
+          )
         )
       })
     })
+  }
+
+  /** Takes over the connection on which this node was given its name. */
+  adopt({ link, outcome }: Asked): void {
+    this.established(this.state(outcome.peer.name), link, outcome.peer, outcome.last, outcome.rest)
   }
 
   /** Closes a connection; false when there was none. */
@@ -308,6 +215,20 @@ export class Distribution implements TransportService {
     connection.close("it was disconnected")
     this.deliberate = false
     return true
+  }
+
+  statistics(): NetworkStatistics {
+    return {
+      connections: this.tickers.size,
+      pendingHandshakes: this.pending.size,
+      attempts: this.attempts,
+      evictedHandshakes: this.pending.evicted,
+      failedHandshakes: this.failedHandshakes,
+      wrongCookies: this.wrongCookies,
+      refusedConnections: this.refusedConnections,
+      refusedAttempts: this.refusedAttempts,
+      closedConnections: this.closedConnections
+    }
   }
 
   /** Has every coming and going of a connection told; the way to stop is returned. */
@@ -325,6 +246,7 @@ export class Distribution implements TransportService {
   /** Ends everything; attempts and handshakes are interrupted with the scope. */
   shutdown(): void {
     this.closing = true
+    this.pending.closeAll()
     for (const state of [...this.peers.values()]) {
       state.connection?.finish("this node stops")
       this.failed(state, "this node stops")
@@ -334,16 +256,29 @@ export class Distribution implements TransportService {
   // --- connecting ----------------------------------------------------------------------------------------------------
 
   /** The state of a node that is to be connected, with an attempt under way; undefined when there can be none. */
-  private wanted(name: string): PeerState | undefined {
+  wanted(name: string): PeerState | undefined {
     if (this.closing || name === this.node.name || !Handshake.isNodeName(name) || !this.settings.allow(name)) {
       return undefined
     }
-    const state = this.state(name)
-    if (state.connection === undefined && state.attempt === undefined) {
-      state.attempt = { phase: "dialing", fiber: undefined, deadline: this.now() + this.settings.setupMillis }
+    const known = this.peers.get(name)
+    if (known?.connection === undefined && known?.attempt === undefined) {
+      // Names come from anywhere, also in the pids of what a peer sends: attempts are limited in number.
+      if (this.attempts >= this.settings.maxAttempts) {
+        this.refusedAttempts++
+        return undefined
+      }
+      const state = this.state(name)
+      this.attempts++
+      state.attempt = {
+        phase: "dialing",
+        fiber: undefined,
+        yields: 0,
+        deadline: this.now() + this.settings.setupMillis
+      }
       this.dial(state, state.attempt)
+      return state
     }
-    return state
+    return known
   }
 
   private dial(state: PeerState, attempt: Attempt): void {
@@ -361,30 +296,29 @@ export class Distribution implements TransportService {
             // An attempt that was given up in favour of another has nothing to say.
             if (state.attempt !== attempt || Exit.isSuccess(exit)) return
             const error = exit.cause.reasons.find((reason) => reason._tag === "Fail")?.error
-            this.failed(state, error ?? "the attempt failed unexpectedly")
+            if (typeof error === "object") this.failed(state, error.message, error.reason)
+            else this.failed(state, error ?? "the attempt failed unexpectedly")
           })
       )
     )
   }
 
-  private attempt(state: PeerState, attempt: Attempt): Effect.Effect<void, string> {
+  private attempt(state: PeerState, attempt: Attempt): Effect.Effect<void, string | TlsError> {
     const { name } = state
     let link: Link | undefined
     const steps = Effect.gen({ self: this }, function*() {
       const courtesy = this.now() + courtesyMillis
-      while (state.accepting > 0 && this.now() < courtesy) yield* Effect.sleep(20)
-      const route = this.settings.routes.get(name)
-      const endpoint: Pick<NodeEndpoint, "host" | "port"> = route ??
-        (yield* Effect.mapError(this.discovery.resolve(name), (error) => error.message))
-      const opened = yield* Effect.mapError(this.network.connect(endpoint), (error) => error.message)
+      while (state.accepting > 0 && attempt.yields < yieldsMax && this.now() < courtesy) yield* Effect.sleep(20)
+      const { cookie, endpoint, link: opened } = yield* openLink(name, this.settings, this.network, this.discovery)
       link = opened
       attempt.phase = "shaking"
       const machine = Handshake.initiate({
-        ...this.handshakeOptions(),
+        ...this.handshakeOptions(cookie),
         wanted: name,
-        connected: () => state.connection !== undefined
+        connected: () => state.connection !== undefined,
+        version: endpoint.attributes?.["highest"] === 5 ? 5 : 6
       })
-      const outcome = yield* shakeHands(opened, machine, 2, Handshake.maxMessageBytes)
+      const outcome = yield* shakeHands(opened, machine, lengthBytesOf(opened), Handshake.maxMessageBytes)
       if (outcome._tag === "Established" && state.connection === undefined) {
         link = undefined
         return this.established(state, opened, outcome.peer, outcome.last, outcome.rest)
@@ -400,31 +334,41 @@ export class Distribution implements TransportService {
         case "Failed":
           return yield* Effect.fail(explain(outcome.reason))
         case "Closed":
-          return yield* Effect.fail("it closed the connection during the handshake (the cookies may differ)")
+          return yield* Effect.fail(opened.failure ?? closedBy(opened))
       }
     })
     return Effect.onInterrupt(steps, () => Effect.sync(() => link?.close()))
   }
 
-  private handshakeOptions(): Handshake.Options {
+  private handshakeOptions(cookie: string | undefined): Handshake.Options {
     const { network, node, settings } = this
     return {
-      self: { name: node.name, creation: node.creation, flags: DistFlags.offer({ hidden: settings.hidden }) },
+      self: {
+        name: node.name,
+        creation: node.creation,
+        flags: DistFlags.offer({ hidden: settings.hidden, compression: network.zlib !== undefined })
+      },
       challenge: network.randomUint32(),
-      digest: (peer, challenge) => network.md5(utf8(settings.cookieOf(peer) + String(challenge)))
+      digest: (peer, challenge) => network.md5(utf8(settings.cookieOf(peer, cookie) + String(challenge)))
     }
   }
 
   /** No connection came about: everybody who waited hears of it. */
-  private failed(state: PeerState, detail: string): void {
+  private failed(state: PeerState, detail: string, tls?: TlsReason): void {
     const { attempt, queue, waiters } = state
+    if (attempt !== undefined) this.attempts--
     state.attempt = undefined
     state.queue = []
     state.waiters = []
     this.tidy(state)
     attempt?.fiber?.interruptUnsafe()
     if (attempt !== undefined || queue.length > 0) this.inbound.nodeDown(state.name)
-    for (const waiter of waiters) waiter(detail)
+    for (const waiter of waiters) waiter(detail, tls)
+    // Who only sends learns that there is no connection, and nothing of certificates.
+    if (tls !== undefined && this.now() >= this.quietUntil) {
+      this.quietUntil = this.now() + 1000
+      this.fork(Effect.logWarning(`no connection to ${state.name}: ${detail}`))
+    }
   }
 
   private established(
@@ -437,6 +381,7 @@ export class Distribution implements TransportService {
     if (this.closing) return link.close()
     state.connection?.close("the node has connected anew")
     const { attempt, queue, waiters } = state
+    if (attempt !== undefined) this.attempts--
     state.attempt = undefined
     state.queue = []
     state.waiters = []
@@ -448,6 +393,7 @@ export class Distribution implements TransportService {
       inbound: this.inbound,
       limits: this.settings.limits,
       turn: this.network.turn,
+      compression: this.compression,
       onClosed: (connection, detail) => this.lost(state, connection, detail),
       onSpawn: this.onSpawn,
       onSpawnReply: this.onSpawnReply
@@ -488,6 +434,7 @@ export class Distribution implements TransportService {
       detail: detail ?? "the connection was closed by the peer"
     })
     if (detail !== undefined && !this.closing && !this.deliberate) {
+      this.closedConnections++
       this.fork(Effect.logWarning(`connection to ${state.name} closed: ${detail}`))
     }
   }
@@ -495,15 +442,14 @@ export class Distribution implements TransportService {
   // --- accepting -----------------------------------------------------------------------------------------------------
 
   /** Takes an incoming link. */
-  accept(link: Link): void {
-    if (this.closing || this.handshakes >= this.settings.maxPendingHandshakes) {
-      return link.close()
-    }
-    this.handshakes++
+  accept(link: Link, listener?: Listener): void {
+    if (this.closing) return link.close()
+    const pending: Pending = { address: link.remoteAddress, close: () => link.close() }
+    this.pending.add(pending)
     let state: PeerState | undefined
     let asked = false
     const machine = Handshake.accept({
-      ...this.handshakeOptions(),
+      ...this.handshakeOptions(listener?.cookie),
       decide: (name) => {
         const decision = this.decide(name)
         if (decision === "ok" || decision === "okSimultaneous" || decision === "alive") {
@@ -513,24 +459,27 @@ export class Distribution implements TransportService {
         asked = decision === "alive"
         return decision
       },
-      nameFor: this.settings.dynamicNames ? (host) => this.dynamicName(host) : undefined
+      nameFor: this.settings.dynamicNames ? (host) => this.crowded ? undefined : this.dynamicName(host) : undefined
     })
     this.fork(
-      Effect.timeoutOrElse(shakeHands(link, machine, 2, Handshake.maxMessageBytes), {
+      Effect.timeoutOrElse(shakeHands(link, machine, lengthBytesOf(link), Handshake.maxMessageBytes), {
         duration: this.settings.setupMillis,
         orElse: () => Effect.succeed({ _tag: "Closed" } as const)
       }).pipe(
         Effect.flatMap((outcome) => {
-          this.handshakes--
+          this.pending.delete(pending)
           if (state !== undefined) state.accepting--
-          if (outcome._tag === "Established") {
+          const objection = outcome._tag === "Established" ? link.objection?.(outcome.peer.name) : link.failure
+          if (outcome._tag === "Established" && objection === undefined) {
             const peer = state ?? this.state(outcome.peer.name)
             // Another handshake was faster, and nobody asked the peer whether its connection is still alive.
             if (peer.connection !== undefined && !asked) link.close()
             else this.established(peer, link, outcome.peer, outcome.last, outcome.rest)
             return Effect.void
           }
+          this.failedHandshakes++
           if (state !== undefined) this.revive(state)
+          if (objection !== undefined) return this.mistrusted(link, objection)
           if (outcome._tag === "Failed" && outcome.reason._tag === "BadCookie") return this.offended(link)
           return Effect.sync(() => link.end())
         })
@@ -538,19 +487,30 @@ export class Distribution implements TransportService {
     )
   }
 
+  /** Whether there are as many connections as there may be. */
+  private get crowded(): boolean {
+    if (this.tickers.size < this.settings.maxConnections) return false
+    this.refusedConnections++
+    return true
+  }
+
   /** What a name that comes in means. It is not proven yet. */
   private decide(name: string): Handshake.Decision {
     if (this.closing || !this.settings.allow(name)) return "notAllowed"
     const state = this.peers.get(name)
+    if (state?.connection !== undefined) return "alive"
+    if (this.crowded) return "notAllowed"
     if (state === undefined) return "ok"
-    if (state.connection !== undefined) return "alive"
     const { attempt } = state
     if (attempt === undefined || attempt.phase === "waiting") return "ok"
+    // Who only claims to be the peer must not be able to keep this node from it.
+    if (attempt.yields >= yieldsMax) return "nok"
     const decision = attempt.phase === "dialing" ? "ok" : Handshake.settle(this.node.name, name)
     if (decision !== "nok") {
       // The own attempt is given up; what waits for it waits for the peer's.
       const { fiber } = attempt
       attempt.phase = "waiting"
+      attempt.yields++
       attempt.fiber = this.fork(this.resumeLater(state, attempt))
       fiber?.interruptUnsafe()
     }
@@ -585,6 +545,7 @@ export class Distribution implements TransportService {
 
   /** A wrong cookie: who comes with many of them is held up. */
   private offended(link: Link): Effect.Effect<void> {
+    this.wrongCookies++
     const { holdMillis, report } = this.offenders.record(link.remoteAddress, this.now())
     const reported = report === 0
       ? Effect.void
@@ -602,6 +563,21 @@ export class Distribution implements TransportService {
     )
   }
 
+  private untrusted = 0
+  private quietUntil = -Infinity
+
+  /** A peer that is refused for its certificate, or for want of one: told at most once a second. */
+  private mistrusted(link: Link, error: TlsError): Effect.Effect<void> {
+    link.close()
+    this.untrusted++
+    const now = this.now()
+    if (now < this.quietUntil) return Effect.void
+    this.quietUntil = now + 1000
+    const count = this.untrusted
+    this.untrusted = 0
+    return Effect.logWarning(`${count} encrypted connection(s) refused, the last one: ${error.message}`, error)
+  }
+
   private dynamicName(host: string): { readonly name: string; readonly creation: number } | undefined {
     if (!/^[^@\s]{1,200}$/.test(host)) return undefined
     const random = this.network.randomUint32() * 2 ** 20 + (this.network.randomUint32() >>> 12)
@@ -609,6 +585,15 @@ export class Distribution implements TransportService {
   }
 }
 
-const isHidden = (peer: Handshake.Peer): boolean => !DistFlags.has(peer.peerFlags, "published")
+/** How lengths are written in a handshake: over TLS as in everything that follows. */
+const closedBy = (link: Link): string | TlsError =>
+  link.encrypted === true
+    ? new TlsError({
+      reason: "Closed",
+      subject: link.remoteAddress,
+      detail:
+        "it closed the connection during the handshake (it may refuse this node's certificate, or the cookies differ)"
+    })
+    : "it closed the connection during the handshake (the cookies may differ)"
 
-const nodeDown = { _tag: "NodeDown" } as const
+const isHidden = (peer: Handshake.Peer): boolean => !DistFlags.has(peer.peerFlags, "published")

@@ -10,10 +10,13 @@
  * @since 0.1.0
  */
 import { Encoder } from "../../etf/Encoder.ts"
-import type { Pid } from "../../term/Pid.ts"
+import type { Address } from "../../process/Address.ts"
+import { isPid, type Pid } from "../../term/Pid.ts"
+import { isReference } from "../../term/Reference.ts"
 import * as DistFlags from "../DistFlags.ts"
 import type { Link } from "../Network.ts"
 import { u32, u64 } from "./Bytes.ts"
+import { type Compress, thresholdMin } from "./compression.ts"
 import { OutgoingAtoms } from "./OutgoingAtoms.ts"
 
 /** The limits of what is written. */
@@ -33,7 +36,7 @@ export type Ended = "sent" | "full" | "stalled"
 type Mode = "cache" | "header" | "pass"
 
 interface Sequence {
-  /** The sender whose later packets wait; empty for what has no order to keep. */
+  /** Whose later packets wait: a sender, or for what no process has sent the receiver. */
   readonly key: string
   readonly id: Uint8Array
   readonly buffer: Uint8Array
@@ -47,6 +50,8 @@ interface Sequence {
 const tickBytes = new Uint8Array(4)
 /** Output is written at once from here on. */
 const flushAt = 64 * 1024
+/** So many packets of one turn are written before its end, so that the peer has something to do meanwhile; then twice as many. */
+const earlyPackets = 48
 /** Fragments are written while fewer bytes than this wait in the socket. */
 const fragmentWindow = 256 * 1024
 /** Bytes of fragments in one turn. */
@@ -55,7 +60,7 @@ const fragmentBurst = 1024 * 1024
 const bufferBytes = 128 * 1024
 const keepBuffer = 2 * 1024 * 1024
 /** Buffers kept for the next time, beside the one in use. */
-const spareMax = 3
+const spareMax = 8
 const encoderMax = 1024 * 1024 * 1024
 
 /** @since 0.1.0 */
@@ -70,7 +75,9 @@ export class Outgoing {
   private readonly link: Link
   private readonly limits: OutgoingLimits
   private readonly turn: (f: () => void) => void
-  /** Stands for all senders that are no process: they have no order among them. */
+  /** How payloads are compressed, where the peer understands it. */
+  private readonly compress: Compress | undefined
+  /** Stands for all senders that are no process: what they send keeps its order towards each receiver. */
   private readonly nobody: Pid
   private readonly mode: Mode
   private readonly fragmented: boolean
@@ -85,9 +92,12 @@ export class Outgoing {
   private sequenceCount = 0
   private readonly waiters: Array<() => void> = []
   private armed = false
+  private early = earlyPackets
+  private untilEarly = earlyPackets
   private closed = false
   // The packet that is being written.
   private sender: Pid
+  private receiver: Address | undefined = undefined
   private behind: Sequence | undefined = undefined
   private start = 0
   private payloadAt = -1
@@ -97,12 +107,14 @@ export class Outgoing {
     flags: DistFlags.DistFlags,
     limits: OutgoingLimits,
     nobody: Pid,
-    turn: (f: () => void) => void
+    turn: (f: () => void) => void,
+    compress?: Compress
   ) {
     this.link = link
     this.limits = limits
     this.nobody = this.sender = nobody
     this.turn = turn
+    this.compress = compress
     this.fragmented = DistFlags.has(flags, "fragments")
     this.mode = DistFlags.has(flags, "distHeaderAtomCache") ? "cache" : this.fragmented ? "header" : "pass"
     link.drained = this.onDrained
@@ -154,11 +166,12 @@ export class Outgoing {
   // --- one packet ----------------------------------------------------------------------------------------------------
 
   /** Starts a packet. The control message is written to the encoder that is returned. */
-  begin(sender: Pid): Encoder {
+  begin(sender: Pid, to: Address | undefined): Encoder {
     this.writing = true
     this.sender = sender
+    this.receiver = to
     this.payloadAt = -1
-    this.behind = this.sequences.length > 0 ? this.sequenceOf(sender) : undefined
+    this.behind = this.sequences.length > 0 ? this.sequenceOf(sender, to) : undefined
     const encoder = this.behind === undefined ? this.main : this.side
     const writer = encoder.output
     // What waits for its turn cannot refer to a cache that goes on meanwhile.
@@ -187,8 +200,12 @@ export class Outgoing {
     this.writing = false
     const { behind, limits, start } = this
     if (behind !== undefined) {
+      if (this.compress !== undefined) this.pack(this.side)
       const { buffer, pos } = this.side.output
-      const packet = buffer.slice(0, pos)
+      if (mayWait && this.sequenceBytes > limits.maxOutputBytes / 2) return "full"
+      // A large one takes its buffer along.
+      const packet = pos < flushAt ? buffer.slice(0, pos) : buffer.subarray(0, pos)
+      if (packet.buffer === buffer.buffer) this.side.output.buffer = this.freeBuffer()
       writeU32(packet, 0, pos - 4)
       behind.waiting.push(packet)
       this.sequenceBytes += pos
@@ -201,21 +218,37 @@ export class Outgoing {
       const moved = this.atoms.finish(main)
       if (this.payloadAt >= 0) this.payloadAt += moved
     }
+    if (this.compress !== undefined) this.pack(main)
     const length = writer.pos - start - 4
     if (length > limits.fragmentBytes && this.fragmented && this.payloadAt >= 0) {
-      const large = writer.pos - this.payloadAt
-      if (mayWait && this.sequenceBytes > 0 && this.sequenceBytes + large > limits.maxOutputBytes) {
+      if (mayWait && this.sequenceBytes > limits.maxOutputBytes / 2) {
         writer.pos = start
         if (mode === "cache") this.atoms.undo()
         return "full"
       }
-      this.fragmentOut(this.sender, start, this.payloadAt)
+      this.fragmentOut(this.keyOf(this.sender, this.receiver), start, this.payloadAt)
     } else writeU32(writer.buffer, start, length)
     this.packets++
     if (!mayWait && this.pending > limits.maxStalledBytes) return "stalled"
     if (writer.pos >= flushAt) this.flush()
-    else if (!this.armed) this.arm()
+    else {
+      if (!this.armed) this.arm()
+      if (--this.untilEarly === 0) {
+        this.untilEarly = this.early *= 2
+        if (this.link.pending === 0) this.flushBuffer()
+      }
+    }
     return "sent"
+  }
+
+  /** Compresses the payload, if its sender wants that and it gets smaller. */
+  private pack({ output }: Encoder): void {
+    const { payloadAt } = this
+    if (payloadAt < 0 || output.pos - payloadAt < thresholdMin) return
+    const packed = this.compress!(this.sender, output.buffer.subarray(payloadAt, output.pos))
+    if (packed === undefined) return
+    output.buffer.set(packed, payloadAt)
+    output.pos = payloadAt + packed.length
   }
 
   /** Gives the packet up. */
@@ -237,6 +270,7 @@ export class Outgoing {
 
   private readonly onTurn = (): void => {
     this.armed = false
+    this.untilEarly = this.early = earlyPackets
     this.flush()
   }
 
@@ -305,18 +339,19 @@ export class Outgoing {
 
   // --- fragments -----------------------------------------------------------------------------------------------------
 
-  private keyOf(sender: Pid): string {
-    return sender === this.nobody ? "" : `${sender.id}.${sender.serial}`
+  /** Whose order a packet keeps. */
+  private keyOf(sender: Pid, to: Address | undefined): string {
+    if (sender !== this.nobody) return `${sender.id}.${sender.serial}`
+    return to === undefined ? "" : isPid(to) || isReference(to) ? String(to) : `name ${to.name}`
   }
 
-  private sequenceOf(sender: Pid): Sequence | undefined {
-    if (sender === this.nobody) return undefined
-    const key = this.keyOf(sender)
-    return this.sequences.find((sequence) => sequence.key === key)
+  private sequenceOf(sender: Pid, to: Address | undefined): Sequence | undefined {
+    const key = this.keyOf(sender, to)
+    return key === "" ? undefined : this.sequences.find((sequence) => sequence.key === key)
   }
 
   /** The packet from `start` on becomes fragments: the first leaves now, in its turn, the others follow in time. */
-  private fragmentOut(sender: Pid, start: number, payloadAt: number): void {
+  private fragmentOut(key: string, start: number, payloadAt: number): void {
     const writer = this.main.output
     const { buffer, pos: end } = writer
     // The buffer leaves with the packet.
@@ -332,7 +367,7 @@ export class Outgoing {
       buffer.subarray(start + 6, firstEnd)
     ])
     if (left === 0) return
-    this.sequences.push({ key: this.keyOf(sender), id, buffer, pos: firstEnd, end, left, waiting: [] })
+    this.sequences.push({ key, id, buffer, pos: firstEnd, end, left, waiting: [] })
     this.sequenceBytes += end - firstEnd
     this.arm()
   }

@@ -15,6 +15,8 @@ import { isValidName } from "../../term/Atom.ts"
 import { utf8 } from "./Bytes.ts"
 
 const slotCount = 2048
+/** Atoms found without a look-up, a power of two. */
+const recentMax = 64
 /** References that one header can have. */
 const referencesMax = 255
 /** Atoms that stand in every header, at most. */
@@ -46,6 +48,8 @@ class Entry {
 /** For each packet: `begin`, the terms, `finish` or `rollback`. */
 export class OutgoingAtoms implements AtomReferences {
   private readonly entries: Map<string, Entry> = new Map()
+  /** Those that were asked for last, to spare the look-up. */
+  private readonly recent: Array<Entry | undefined> = new Array<Entry | undefined>(recentMax).fill(undefined)
   private readonly slots: Array<Entry | undefined> = new Array<Entry | undefined>(slotCount).fill(undefined)
   private nextSlot = 0
   private hot: Array<Entry> = []
@@ -75,8 +79,13 @@ export class OutgoingAtoms implements AtomReferences {
   }
 
   reference(name: string): number {
-    const entry = this.entries.get(name) ?? this.add(name)
-    if (entry === undefined) return -1
+    const place = (name.length ^ name.charCodeAt(0)) & (recentMax - 1)
+    let entry = this.recent[place]
+    if (entry === undefined || entry.name !== name) {
+      entry = this.entries.get(name) ?? this.add(name)
+      if (entry === undefined) return -1
+      this.recent[place] = entry
+    }
     entry.uses++
     if (entry.hot || entry.stamp === this.stamp) return entry.at
     const at = this.hot.length + this.extras.length
@@ -119,7 +128,10 @@ export class OutgoingAtoms implements AtomReferences {
     for (let tries = 0; tries <= referencesMax + hotMax; tries++) {
       const there = this.slots[slot]
       if (there === undefined || !(there.hot || there.stamp === this.stamp)) {
-        if (there !== undefined) this.entries.delete(there.name)
+        if (there !== undefined) {
+          this.entries.delete(there.name)
+          this.recent.fill(undefined)
+        }
         const entry = new Entry(name, bytes, slot)
         this.slots[slot] = entry
         this.entries.set(name, entry)

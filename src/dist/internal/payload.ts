@@ -18,9 +18,9 @@ export const aliasName = "alias"
 export const callName = "$gen_call"
 export const castName = "$gen_cast"
 
-/** The tag of a call that is to be answered. */
+/** The tag of a call that is to be answered; a reference stands for `[alias | Ref]`. */
 export type ReplyTag =
-  | { readonly _tag: "Alias"; readonly alias: Reference }
+  | Reference
   | { readonly _tag: "NestedAlias"; readonly alias: Reference; readonly term: Term }
   | { readonly _tag: "Plain"; readonly term: Term }
 

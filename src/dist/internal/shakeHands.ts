@@ -22,6 +22,8 @@ export type Outcome =
     readonly last: ReadonlyArray<Uint8Array>
     /** What has arrived behind the handshake; may be taken once. */
     readonly rest: () => Uint8Array
+    /** What this node is called from now on, when it asked for a name. */
+    readonly given?: Pick<Handshake.Identity, "name" | "creation"> | undefined
   }
   | { readonly _tag: "Yield" }
   | { readonly _tag: "Failed"; readonly reason: Handshake.FailureReason }
@@ -69,7 +71,8 @@ export const shakeHands = (
               _tag: "Established",
               peer: step.peer,
               last: step.send.map((message) => framed(message, lengthBytes)),
-              rest: () => held.view().slice()
+              rest: () => held.view().slice(),
+              given: step.given
             })
           case "Yield":
             send(step.send)

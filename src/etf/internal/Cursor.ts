@@ -31,6 +31,9 @@ export class DecodeFailure {
 /** Binaries up to this size are copied by hand: V8 keeps such small arrays on its heap, and `slice` costs more. */
 const smallBytesMax = 64
 
+/** How many pids a cursor knows, a power of two. */
+const knownPids = 64
+
 const scratch = new DataView(new ArrayBuffer(8))
 
 const floatText = /^\s*[+-]?\d+\.\d+(?:[eE][+-]?\d+)?\s*$/
@@ -44,6 +47,8 @@ export class Cursor {
   protected readonly limits: DecodeLimits
   protected readonly table: AtomTable
   private readonly share: boolean
+  private readonly pids: Array<Pid | undefined> = new Array<Pid | undefined>(knownPids).fill(undefined)
+  private lastReference: Reference | undefined = undefined
 
   constructor(limits: DecodeLimits, share: boolean) {
     this.source = new Uint8Array(0)
@@ -222,7 +227,15 @@ export class Cursor {
     this.need(old ? 9 : 12)
     const id = this.u32()
     const serial = this.u32()
-    return new Pid(node, id, serial, old ? this.u8() & 3 : this.u32())
+    const creation = old ? this.u8() & 3 : this.u32()
+    // The pids of those who talk come again and again.
+    const slot = id & (knownPids - 1)
+    const known = this.pids[slot]
+    if (
+      known !== undefined && known.id === id && known.serial === serial && known.creation === creation &&
+      known.node === node
+    ) return known
+    return this.pids[slot] = new Pid(node, id, serial, creation)
   }
 
   /** A reference. */
@@ -238,9 +251,19 @@ export class Cursor {
     if (count < 1 || count > 5) throw this.fail("InvalidIdentifier", `a reference of ${count} words`, at)
     const node = this.atom().name
     const creation = tag === 114 ? this.u8() & 3 : this.u32()
-    const ids: Array<number> = []
-    for (let i = 0; i < count; i++) ids.push(this.u32())
-    return new Reference(node, creation, ids)
+    this.need(count * 4)
+    // A reference stands in a monitor and in the call that it guards, or in front of an answer and inside of it.
+    const last = this.lastReference
+    const start = this.pos
+    if (last !== undefined && last.ids.length === count && last.creation === creation && last.node === node) {
+      let i = 0
+      while (i < count && this.u32() === last.ids[i]) i++
+      if (i === count) return last
+      this.pos = start
+    }
+    const ids: Array<number> = count === 3 ? [this.u32(), this.u32(), this.u32()] : []
+    for (let i = ids.length; i < count; i++) ids.push(this.u32())
+    return this.lastReference = new Reference(node, creation, ids)
   }
 
   protected port(): Port {

@@ -31,12 +31,15 @@ const frameFun = 3
 
 interface Frame {
   readonly kind: number
-  readonly items: Array<Term>
+  /** {@link nothing} until there is one: an open level of a deep term must not cost an array. */
+  items: Array<Term>
   count: number
   readonly start: number
   readonly evictions: number
   readonly fun: Omit<ConstructorParameters<typeof Fun>[0], "free"> | undefined
 }
+
+const nothing: Array<Term> = []
 
 let mapNumber = 0
 
@@ -368,12 +371,19 @@ export class Reader extends Cursor {
           this.pos = at + 1
           const count = this.u8()
           this.claim(count)
-          frame = { kind: frameTuple, items: [], count, start: at, evictions: 0, fun: undefined }
+          frame = { kind: frameTuple, items: nothing, count, start: at, evictions: 0, fun: undefined }
           break
         }
         case 105:
           this.pos = at + 1
-          frame = { kind: frameTuple, items: [], count: this.largeArity(), start: at, evictions: 0, fun: undefined }
+          frame = {
+            kind: frameTuple,
+            items: nothing,
+            count: this.largeArity(),
+            start: at,
+            evictions: 0,
+            fun: undefined
+          }
           break
         case 108: {
           this.pos = at + 1
@@ -382,14 +392,21 @@ export class Reader extends Cursor {
             top.count += this.listCount()
             continue
           }
-          frame = { kind: frameList, items: [], count: this.listCount() + 1, start: at, evictions: 0, fun: undefined }
+          frame = {
+            kind: frameList,
+            items: nothing,
+            count: this.listCount() + 1,
+            start: at,
+            evictions: 0,
+            fun: undefined
+          }
           break
         }
         case 116:
           this.pos = at + 1
           frame = {
             kind: frameMap,
-            items: [],
+            items: nothing,
             count: this.mapCount() * 2,
             start: at,
             evictions: this.table.evictions,
@@ -399,7 +416,7 @@ export class Reader extends Cursor {
         case 112: {
           this.pos = at + 1
           const { count, fields } = this.funHead()
-          frame = { kind: frameFun, items: [], count, start: at, evictions: 0, fun: fields }
+          frame = { kind: frameFun, items: nothing, count, start: at, evictions: 0, fun: fields }
           break
         }
       }
@@ -410,6 +427,7 @@ export class Reader extends Cursor {
         frames.push(frame)
         if (frame.count > 0) continue
         frames.pop()
+        frame.items = []
         value = this.close(frame)
       } else {
         value = this.term(recursionMax)
@@ -417,7 +435,8 @@ export class Reader extends Cursor {
       for (;;) {
         if (frames.length === base) return value
         const top = frames[frames.length - 1]!
-        top.items.push(value)
+        if (top.items === nothing) top.items = [value]
+        else top.items.push(value)
         if (top.items.length < top.count) break
         value = this.close(top)
         frames.pop()

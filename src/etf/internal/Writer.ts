@@ -320,10 +320,12 @@ export class Writer {
     for (let i = 0; valid && i < count; i++) valid = isWord(ids[i]!)
     if (!valid) throw new EncodeFailure("InvalidIdentifier", `${reference} is not one to five unsigned 32-bit words`)
     this.ensure(3)
-    this.buffer[this.pos] = 90
-    this.buffer[this.pos + 1] = 0
-    this.buffer[this.pos + 2] = count
-    this.pos += 3
+    const buffer = this.buffer
+    const at = this.pos
+    buffer[at] = 90
+    buffer[at + 1] = 0
+    buffer[at + 2] = count
+    this.pos = at + 3
     this.node(reference.node)
     this.ensure(24)
     this.word(creation)

@@ -34,7 +34,7 @@ export type Route = (index: number, payload: unknown, sender: Fiber.Fiber<unknow
 
 /** What every ref has: where messages go. The methods of its protocol stand on the prototype of a subclass. */
 export abstract class RefBase {
-  readonly node: NodeRuntime
+  readonly runtime: NodeRuntime
   /** The server when it is known, which spares the look-up. */
   readonly target: ServerProcess | undefined
   /** Whether casts report a full mailbox as a typed error. */
@@ -45,12 +45,12 @@ export abstract class RefBase {
   abstract readonly core: Core
 
   constructor(
-    node: NodeRuntime,
+    runtime: NodeRuntime,
     target: ServerProcess | undefined,
     checked: boolean,
     route: Route | undefined
   ) {
-    this.node = node
+    this.runtime = runtime
     this.target = target
     this.checked = checked
     this.route = route
@@ -58,12 +58,12 @@ export abstract class RefBase {
 
   /** Whoever the address leads to. */
   resolve(): LocalProcess | undefined {
-    return this.target ?? this.node.resolve(this.address)
+    return this.target ?? this.runtime.resolve(this.address)
   }
 
   /** The receiver of one message. */
   receiver(index: number, payload: unknown, sender: AnyFiber): LocalProcess | undefined {
-    return this.route === undefined ? this.node.resolve(this.address) : this.route(index, payload, sender)
+    return this.route === undefined ? this.runtime.resolve(this.address) : this.route(index, payload, sender)
   }
 }
 
@@ -102,7 +102,7 @@ class CallEffect {
     const process = ref.target ?? ref.receiver(this.index, this.payload, fiber)
     if (process instanceof ServerProcess) return this.callServer(process, fiber)
     if (process !== undefined) return this.callOther(process, fiber)
-    if (ref.node.isRemote(ref.address)) return this.callRemote(fiber)
+    if (ref.runtime.isRemote(ref.address)) return this.callRemote(fiber)
     return this.fail(new CallError.NoProcess({}))
   }
 
@@ -130,7 +130,7 @@ class CallEffect {
   }
 
   private callRemote(fiber: AnyFiber): Effect.Effect<unknown, unknown> {
-    const { core, node } = this.ref
+    const { core, runtime: node } = this.ref
     const remote = node.remote
     const transport = remote.transport
     const address = this.ref.address
@@ -141,8 +141,17 @@ class CallEffect {
     const from = node.pidOf(fiber)
     call.monitored(from)
     const sent = transport.send(from, address, { _tag: "Call", message, payload: this.payload, reply: call.ref })
-    if (sent === Effect.void) return call.exit ?? waitRemote(call, this.limitMillis)
-    // The connection is being opened, or its output buffer is full: the call limit runs meanwhile.
+    return sent === Effect.void
+      ? call.exit ?? waitRemote(call, this.limitMillis)
+      : this.callLater(call, sent, nodeName)
+  }
+
+  /** The connection is being opened, or its output buffer is full: the call limit runs meanwhile. */
+  private callLater(
+    call: RemoteCall,
+    sent: Effect.Effect<void, { readonly _tag: "NodeDown" }>,
+    nodeName: string
+  ): Effect.Effect<unknown, unknown> {
     return Effect.onError(
       Effect.raceFirst(
         Effect.andThen(
@@ -178,6 +187,27 @@ class CallEffect {
 }
 asEffect("effect-otp/call", CallEffect)
 
+/** A process of another node, as the target of a call. */
+class RemoteTarget implements CallTarget {
+  readonly node: NodeRuntime
+  private readonly address: Address
+
+  constructor(node: NodeRuntime, address: Address) {
+    this.node = node
+    this.address = address
+  }
+
+  get pid(): Pid {
+    return this.node.pid
+  }
+
+  get displayName(): string {
+    return formatAddress(this.address)
+  }
+
+  undefer(): void {}
+}
+
 /** A call to another node: its reference is the alias to which the answer comes, and the monitor that guards it. */
 class RemoteCall extends CallEnvelope {
   readonly ref: Reference
@@ -193,8 +223,7 @@ class RemoteCall extends CallEnvelope {
     payload: unknown,
     fiber: AnyFiber
   ) {
-    const target: CallTarget = { node, pid: node.pid, displayName: formatAddress(address), undefer: () => {} }
-    super(target, protocolName, message, -1, payload, fiber)
+    super(new RemoteTarget(node, address), protocolName, message, -1, payload, fiber)
     this.key = node.takeReference()
     this.ref = node.referenceOfKey(this.key)
     this.address = address
@@ -278,7 +307,7 @@ class CastEffect {
       return sent === Effect.void ? sent : this.report(sent, process)
     }
     if (process !== undefined) return this.report(process.deliverValue(this.value(), fiber), process)
-    return ref.node.isRemote(ref.address) ? this.castRemote(fiber) : this.lost()
+    return ref.runtime.isRemote(ref.address) ? this.castRemote(fiber) : this.lost()
   }
 
   private value(): unknown {
@@ -286,7 +315,7 @@ class CastEffect {
   }
 
   private castRemote(fiber: AnyFiber): Effect.Effect<void> {
-    const { core, node } = this.ref
+    const { core, runtime: node } = this.ref
     const message = core.messages[this.index]!
     const kind = message.kind === "Info" ? "Info" : "Cast"
     const outbound = { _tag: kind, message, payload: this.payload } as const
@@ -295,7 +324,7 @@ class CastEffect {
   }
 
   private lost(): Effect.Effect<void> {
-    this.ref.node.discarded++
+    this.ref.runtime.discarded++
     return Effect.void
   }
 

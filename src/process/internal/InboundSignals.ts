@@ -18,6 +18,7 @@ import { CallEnvelope, CastEnvelope, TermEnvelope } from "./Envelope.ts"
 import { DEAD, type LocalProcess, RemoteWatcher } from "./LocalProcess.ts"
 import type { NodeRuntime } from "./NodeRuntime.ts"
 import type { Peer, RemoteTable } from "./RemoteTable.ts"
+import { RemoteWatchers } from "./RemoteWatchers.ts"
 import { ServerProcess } from "./ServerProcess.ts"
 
 /** A call that no message of the receiver describes. */
@@ -161,17 +162,15 @@ export class InboundSignals implements Inbound {
     return call.complete(exit)
   }
 
-  link(from: Pid, to: Pid): void {
+  link(from: Pid, to: Pid): number {
     const process = this.node.resolve(to)
     if (process === undefined) {
       this.table.transport?.exit(to, from, ExitReason.noProc, "link")
-      return
+      return 0
     }
-    const links = this.table.peer(from.node).links
-    let of = links.get(process)
-    if (of === undefined) links.set(process, of = new Map())
-    of.set(from.toString(), from)
-    ;(process.more.remoteLinks ??= new Map()).set(from.toString(), from)
+    const peer = this.table.peer(from.node)
+    peer.addLink(process, from)
+    return peer.linkCount
   }
 
   unlink(from: Pid, to: Pid): void {
@@ -186,15 +185,19 @@ export class InboundSignals implements Inbound {
     process.exitSignal(from, reason, kind === "link")
   }
 
-  monitor(from: Pid, to: Address, ref: Reference): void {
+  monitor(from: Pid, to: Address, ref: Reference): number {
     const process = this.node.resolve(to)
     if (process === undefined || process.status === DEAD) {
       this.table.transport?.down(from, to, ref, ExitReason.noProc)
-      return
+      return 0
     }
     const watcher = new RemoteWatcher(process, ref, from, to)
-    ;(process.more.remoteWatchers ??= new Set()).add(watcher)
-    this.table.peer(from.node).watchers.add(watcher)
+    ;(process.more.remoteWatchers ??= new RemoteWatchers()).add(watcher)
+    const { watchers } = this.table.peer(from.node)
+    // A second monitor under one reference takes the place of the first.
+    const before = watchers.add(watcher)
+    before?.process.extra?.remoteWatchers?.delete(before)
+    return watchers.size
   }
 
   demonitor(from: Pid, ref: Reference): void {

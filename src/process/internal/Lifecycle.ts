@@ -8,6 +8,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
+import * as Scheduler from "effect/Scheduler"
 import * as Scope from "effect/Scope"
 import * as CallError from "../CallError.ts"
 import * as ExitReason from "../ExitReason.ts"
@@ -45,7 +46,11 @@ export const configure = (process: LocalProcess, options: SpawnOptions): void =>
 export const contextOf = (
   starter: Context.Context<never>,
   process: LocalProcess
-): Context.Context<never> => Context.add(Context.add(starter, Scope.Scope, process.scope), CurrentProcess, process)
+): Context.Context<never> => {
+  const context = Context.add(Context.add(starter, Scope.Scope, process.scope), CurrentProcess, process)
+  const { watch } = process.node
+  return watch === undefined ? context : Context.add(context, Scheduler.Scheduler, watch.scheduler)
+}
 
 /** Starts the fiber of a process, now when the stack is shallow, else in its turn. */
 export const ignite = (

@@ -24,6 +24,7 @@ import { defaultCapacity } from "../Mailbox.ts"
 import { Down, Exit as ExitSignal } from "../Signal.ts"
 import type { CallEnvelope } from "./Envelope.ts"
 import type { NodeRuntime } from "./NodeRuntime.ts"
+import type { RemoteWatchers } from "./RemoteWatchers.ts"
 import type { Runnable } from "./RunQueue.ts"
 import { Timer } from "./Timers.ts"
 
@@ -82,6 +83,8 @@ export class RemoteWatcher {
   readonly ref: Reference
   readonly by: Pid
   readonly address: Address
+  earlier: RemoteWatcher | undefined = undefined
+  later: RemoteWatcher | undefined = undefined
 
   constructor(process: LocalProcess, ref: Reference, by: Pid, address: Address) {
     this.process = process
@@ -99,12 +102,14 @@ class Extra {
   label: string | undefined = undefined
   remoteLinks: Map<string, Pid> | undefined = undefined
   /** Monitors of other nodes on this process. */
-  remoteWatchers: Set<RemoteWatcher> | undefined = undefined
+  remoteWatchers: RemoteWatchers | undefined = undefined
   mailbox: MailboxOptions | undefined = undefined
   dropped = 0
   /** The time until which dropped messages are counted only. */
   quietUntil: number = -Infinity
   kill: KillGrace | undefined = undefined
+  /** Whether its end is somebody else's business: a crash is not logged. */
+  quiet = false
 }
 
 /** Declares a killed process dead whose finalizers do not end. */
@@ -401,7 +406,7 @@ export abstract class LocalProcess implements Runnable, Watcher {
 
   /** Reports an end that nobody asked for, with the fields of an OTP crash report. */
   protected reportCrash(reason: ExitReason.ExitReason, lastMessage: string | undefined): void {
-    if (reason._tag !== "Error") return
+    if (reason._tag !== "Error" || this.extra?.quiet === true) return
     const text = `process ${this.displayName} crashed: ${ExitReason.format(reason)}`
     this.log(
       (reason.cause === undefined ? Effect.logError(text) : Effect.logError(text, reason.cause)).pipe(

@@ -13,6 +13,7 @@ import { isReference, Reference } from "../../term/Reference.ts"
 import type { Address } from "../Address.ts"
 import type { ExitReason } from "../ExitReason.ts"
 import { CurrentProcess, type LocalProcess, Monitor, type Watcher } from "./LocalProcess.ts"
+import type { LoopWatch } from "./LoopWatch.ts"
 import { RemoteTable } from "./RemoteTable.ts"
 import { RunQueue } from "./RunQueue.ts"
 import { Timers } from "./Timers.ts"
@@ -50,6 +51,10 @@ export class NodeRuntime {
   readonly context: Context.Context<never>
   readonly runQueue: RunQueue
   readonly timers: Timers
+  /** Finds who holds up the event loop; only a node that others wait for has one. */
+  watch: LoopWatch | undefined = undefined
+  /** When the node was made, by the clock of its timers. */
+  readonly startedAt: number
   readonly processes: Map<number, LocalProcess> = new Map()
   readonly names: Map<string, LocalProcess> = new Map()
   readonly aliases: Map<number, LocalProcess> = new Map()
@@ -80,6 +85,7 @@ export class NodeRuntime {
     this.context = context
     this.runQueue = new RunQueue(Context.get(context, Scheduler.Scheduler))
     this.timers = new Timers(context, this.runQueue)
+    this.startedAt = this.timers.now()
     this.pid = this.pidOfKey(1)
   }
 
@@ -148,8 +154,13 @@ export class NodeRuntime {
       : undefined
   }
 
-  makeMonitor(watcher: Watcher, target: LocalProcess | undefined, address: Address): Monitor {
-    return new Monitor(this.takeReference(), this, watcher, target, address)
+  makeMonitor(
+    watcher: Watcher,
+    target: LocalProcess | undefined,
+    address: Address,
+    key: number = this.takeReference()
+  ): Monitor {
+    return new Monitor(key, this, watcher, target, address)
   }
 
   /** The process of a fiber. */

@@ -140,8 +140,11 @@ export class QueueProcess extends LocalProcess {
   }
 
   receiveCall(call: CallEnvelope): void {
-    ;(this.pending ??= new Set()).add(call)
-    call.deferred = true
+    // Callers of other nodes watch the process: they learn of its end without this.
+    if (call.fiber !== undefined) {
+      ;(this.pending ??= new Set()).add(call)
+      call.deferred = true
+    }
     this.deliver(new Request(call.message._tag, call.payload, call))
   }
 

@@ -15,22 +15,34 @@ import * as ExitReason from "../ExitReason.ts"
 import { Down } from "../Signal.ts"
 import type { Outbound, TransportService } from "../Transport.ts"
 import type { CallEnvelope } from "./Envelope.ts"
-import type { LocalProcess, Monitor, RemoteWatcher } from "./LocalProcess.ts"
+import type { LocalProcess, Monitor, RemoteWatcher, Watcher } from "./LocalProcess.ts"
 import type { NodeRuntime } from "./NodeRuntime.ts"
+import { NumberTable } from "./NumberTable.ts"
 
 /**
  * Monitors by their reference. Every call of another node sets one and takes it away, so that they are found by a number
- * made of the reference's words; the few that share one stand in a list.
+ * made of the reference's words. A peer may choose references that share one: those are found by their text.
  */
 class WatcherTable {
-  private readonly map: Map<number, RemoteWatcher | Array<RemoteWatcher>> = new Map()
+  size = 0
+  private readonly map: NumberTable<RemoteWatcher | Map<string, RemoteWatcher>> = new NumberTable()
 
-  add(watcher: RemoteWatcher): void {
+  /** Adds a monitor; gives the one that had the same reference. */
+  add(watcher: RemoteWatcher): RemoteWatcher | undefined {
     const key = keyOf(watcher.ref)
     const there = this.map.get(key)
+    let before: RemoteWatcher | undefined
     if (there === undefined) this.map.set(key, watcher)
-    else if (Array.isArray(there)) there.push(watcher)
-    else this.map.set(key, [there, watcher])
+    else if (there instanceof Map) {
+      const text = textOf(watcher.ref)
+      before = there.get(text)
+      there.set(text, watcher)
+    } else if (sameReference(there.ref, watcher.ref)) {
+      before = there
+      this.map.set(key, watcher)
+    } else this.map.set(key, new Map([[textOf(there.ref), there], [textOf(watcher.ref), watcher]]))
+    if (before === undefined) this.size++
+    return before
   }
 
   /** Removes the monitor with a reference, and gives it. */
@@ -38,25 +50,30 @@ class WatcherTable {
     const key = keyOf(ref)
     const there = this.map.get(key)
     if (there === undefined) return undefined
-    if (!Array.isArray(there)) {
+    if (!(there instanceof Map)) {
       if (!sameReference(there.ref, ref)) return undefined
       this.map.delete(key)
+      this.size--
       return there
     }
-    const at = there.findIndex((watcher) => sameReference(watcher.ref, ref))
-    if (at < 0) return undefined
-    const [found] = there.splice(at, 1)
-    if (there.length === 0) this.map.delete(key)
+    const text = textOf(ref)
+    const found = there.get(text)
+    if (found === undefined) return undefined
+    there.delete(text)
+    this.size--
+    if (there.size === 0) this.map.delete(key)
     return found
   }
 
   *[Symbol.iterator](): Iterator<RemoteWatcher> {
     for (const there of this.map.values()) {
-      if (Array.isArray(there)) yield* there
+      if (there instanceof Map) yield* there.values()
       else yield there
     }
   }
 }
+
+const textOf = (ref: Reference): string => `${ref.node} ${ref.creation} ${ref.ids.join()}`
 
 const keyOf = (ref: Reference): number => {
   let key = 0
@@ -69,15 +86,34 @@ export class Peer {
   readonly name: string
   /** Links by local process and remote pid. */
   readonly links: Map<LocalProcess, Map<string, Pid>> = new Map()
+  /** How many links there are. */
+  linkCount = 0
   /** Monitors that local processes hold on remote ones, by key. */
-  readonly monitors: Map<number, { readonly monitor: Monitor; readonly process: LocalProcess }> = new Map()
+  readonly monitors: NumberTable<{ readonly monitor: Monitor; readonly process: Watcher }> = new NumberTable()
   /** Monitors that remote processes hold on local ones. */
   readonly watchers: WatcherTable = new WatcherTable()
   /** Calls under way, by key of their reference. */
-  readonly calls: Map<number, CallEnvelope> = new Map()
+  readonly calls: NumberTable<CallEnvelope> = new NumberTable()
 
   constructor(name: string) {
     this.name = name
+  }
+
+  addLink(process: LocalProcess, pid: Pid): void {
+    let of = this.links.get(process)
+    if (of === undefined) this.links.set(process, of = new Map())
+    const printed = pid.toString()
+    if (!of.has(printed)) this.linkCount++
+    of.set(printed, pid)
+    ;(process.more.remoteLinks ??= new Map()).set(printed, pid)
+  }
+
+  /** Forgets all links of a process. */
+  dropLinks(process: LocalProcess): void {
+    const of = this.links.get(process)
+    if (of === undefined) return
+    this.linkCount -= of.size
+    this.links.delete(process)
   }
 }
 
@@ -122,11 +158,7 @@ export class RemoteTable {
       process.exitSignal(to, ExitReason.noConnection(to.node), true)
       return
     }
-    const links = this.peer(to.node).links
-    let of = links.get(process)
-    if (of === undefined) links.set(process, of = new Map())
-    of.set(to.toString(), to)
-    ;(process.more.remoteLinks ??= new Map()).set(to.toString(), to)
+    this.peer(to.node).addLink(process, to)
     this.transport.link(process.pid, to)
   }
 
@@ -148,6 +180,32 @@ export class RemoteTable {
     return monitor
   }
 
+  /** The process at the other end has made this monitor itself when it was started: from now on it is the process's. */
+  adoptMonitor(process: LocalProcess, key: number, to: Pid): void {
+    const monitor = this.node.makeMonitor(process, undefined, to, key)
+    ;(process.monitors ??= new Map()).set(key, monitor)
+    this.peer(to.node).monitors.set(key, { monitor, process })
+  }
+
+  /** The process at the other end has linked itself when it was started. */
+  adoptLink(process: LocalProcess, to: Pid): void {
+    this.peer(to.node).addLink(process, to)
+  }
+
+  /**
+   * Has a function called once, when the monitor of another node with this number fires or the connection to it is lost.
+   * The way to forget it is returned.
+   */
+  watch(nodeName: string, key: number, onDown: (reason: ExitReason.ExitReason) => void): () => void {
+    const watcher: Watcher = { down: (_, reason) => onDown(reason) }
+    const monitor = this.node.makeMonitor(watcher, undefined, { name: "", node: nodeName }, key)
+    this.peer(nodeName).monitors.set(key, { monitor, process: watcher })
+    return () => {
+      const monitors = this.peers.get(nodeName)?.monitors
+      if (monitors?.get(key)?.monitor === monitor) monitors.delete(key)
+    }
+  }
+
   demonitor(process: LocalProcess, monitor: Monitor): void {
     if (this.peers.get(monitor.address.node!)?.monitors.delete(monitor.key) === true) {
       this.transport?.demonitor(process.pid, monitor.address, monitor.ref)
@@ -163,7 +221,7 @@ export class RemoteTable {
     const extra = process.extra!
     if (extra.remoteLinks !== undefined) {
       for (const to of extra.remoteLinks.values()) {
-        this.peers.get(to.node)?.links.delete(process)
+        this.peers.get(to.node)?.dropLinks(process)
         this.transport?.exit(process.pid, to, reason, "link")
       }
     }
@@ -178,11 +236,12 @@ export class RemoteTable {
   /** Forgets a link; false when there was none. */
   dropLink(process: LocalProcess, to: Pid): boolean {
     const printed = to.toString()
-    const links = this.peers.get(to.node)?.links
-    const of = links?.get(process)
+    const peer = this.peers.get(to.node)
+    const of = peer?.links.get(process)
     process.extra?.remoteLinks?.delete(printed)
     if (of === undefined || !of.delete(printed)) return false
-    if (of.size === 0) links!.delete(process)
+    peer!.linkCount--
+    if (of.size === 0) peer!.links.delete(process)
     return true
   }
 }

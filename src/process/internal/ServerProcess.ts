@@ -236,8 +236,10 @@ export class ServerProcess extends LocalProcess {
   }
 
   receiveCall(call: CallEnvelope): void {
-    call.deferred = true
-    ;(this.deferred ??= new Set()).add(call)
+    if (call.fiber !== undefined) {
+      call.deferred = true
+      ;(this.deferred ??= new Set()).add(call)
+    }
     this.push(new TermEnvelope(this, new Request(call.message._tag, call.payload, call)))
   }
 
@@ -454,6 +456,7 @@ export class ServerProcess extends LocalProcess {
       const effect = this.step(envelope)
       if (effect !== undefined) return effect
       if (this.status === EXITING) return LOOP
+      if (this.node.runQueue.hurried) break
     }
     this.requeue = true
     this.node.runQueue.spend(budget)
@@ -525,7 +528,8 @@ export class ServerProcess extends LocalProcess {
     if (transition.next !== undefined) this.follow(transition.next)
     if (envelope.kind === CALL) {
       if (transition.replies) envelope.complete(Exit.succeed(transition.reply))
-      else if (!envelope.done) {
+      else if (!envelope.done && envelope.fiber !== undefined) {
+        // Not those of other nodes: their callers watch the process, and who gave up would be kept here for ever.
         envelope.deferred = true
         ;(this.deferred ??= new Set()).add(envelope)
       }

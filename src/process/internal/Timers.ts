@@ -77,9 +77,14 @@ export class Timers {
   /** Arms a timer that is not armed. `duration` in milliseconds; an infinite one is never armed. */
   arm(timer: Timer, duration: number): void {
     if (this.closed || duration === Infinity) return
+    this.armAt(timer, duration, this.now())
+  }
+
+  private armAt(timer: Timer, duration: number, now: number): void {
+    if (this.closed) return
     let list = this.lists.get(duration)
     if (list === undefined) this.lists.set(duration, list = new TimerList(duration))
-    timer.expiry = this.now() + duration
+    timer.expiry = now + duration
     timer.list = list
     timer.earlier = list.last
     if (list.last === undefined) list.first = timer
@@ -111,11 +116,13 @@ export class Timers {
     if (this.soon.length === 0) return
     const { soon } = this
     this.soon = []
-    for (const timer of soon) {
+    const now = this.now()
+    for (let i = 0; i < soon.length; i++) {
+      const timer = soon[i]!
       const duration = timer.awaited
       if (duration === 0) continue
       timer.awaited = 0
-      this.arm(timer, duration)
+      this.armAt(timer, duration, now)
     }
   }
 

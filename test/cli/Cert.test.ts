@@ -1,0 +1,172 @@
+/**
+ * `effect-otp cert`, run as a user runs it.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { execFile, spawnSync } from "node:child_process"
+import { X509Certificate } from "node:crypto"
+import * as Fs from "node:fs"
+import * as Os from "node:os"
+import * as Path from "node:path"
+import { root } from "../project/Sources.ts"
+
+interface Outcome {
+  readonly code: number
+  readonly out: string
+  readonly err: string
+}
+
+const run = (...args: ReadonlyArray<string>): Effect.Effect<Outcome> =>
+  Effect.callback((resume) => {
+    execFile(
+      process.execPath,
+      ["--conditions=effect-otp-source", Path.join(root, "src/cli/NodeMain.ts"), ...args],
+      { cwd: Os.tmpdir(), encoding: "utf8", env: { ...process.env, NO_COLOR: "1", NODE_OPTIONS: "" } },
+      (error, out, err) =>
+        resume(
+          Effect.succeed({ code: error === null ? 0 : typeof error.code === "number" ? error.code : -1, out, err })
+        )
+    )
+  })
+
+const folder = Effect.acquireRelease(
+  Effect.sync(() => Fs.mkdtempSync(Path.join(Os.tmpdir(), "effect-otp-cert-"))),
+  (path) => Effect.sync(() => Fs.rmSync(path, { recursive: true, force: true }))
+)
+
+const mode = (file: string): string => (Fs.statSync(file).mode & 0o777).toString(8)
+
+const certificate = (file: string): X509Certificate => new X509Certificate(Fs.readFileSync(file))
+
+describe("effect-otp cert", () => {
+  it.live("makes an authority and what it issues; OpenSSL verifies both", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const out = Path.join(yield* folder, "certs")
+      const made = yield* run("cert", "ca", "--out", out)
+      assert.strictEqual(made.code, 0, made.err)
+      assert.include(made.out, Path.join(out, "ca.pem"))
+      assert.strictEqual(mode(Path.join(out, "ca.key")), "600")
+      assert.strictEqual(mode(out), "700")
+
+      const issued = yield* run("cert", "node", "shop@10.0.0.7", "shop.internal", "--out", out, "--days", "30")
+      assert.strictEqual(issued.code, 0, issued.err)
+      assert.strictEqual(mode(Path.join(out, "shop.key")), "600")
+      const node = certificate(Path.join(out, "shop.pem"))
+      const ca = certificate(Path.join(out, "ca.pem"))
+      assert.isTrue(node.checkIssued(ca) && node.verify(ca.publicKey))
+      assert.isTrue(ca.ca)
+      assert.isFalse(node.ca)
+      assert.strictEqual(node.checkIP("10.0.0.7"), "10.0.0.7")
+      assert.strictEqual(node.checkHost("shop.internal"), "shop.internal")
+      assert.include(node.subjectAltName, "DNS:10.0.0.7")
+      const days = (Date.parse(node.validTo) - Date.now()) / 86_400_000
+      assert.isTrue(days > 29.9 && days < 30.1)
+      const verified = spawnSync("openssl", [
+        "verify",
+        "-x509_strict",
+        "-purpose",
+        "sslclient",
+        "-CAfile",
+        Path.join(out, "ca.pem"),
+        Path.join(out, "shop.pem")
+      ], { encoding: "utf8" })
+      if (verified.error === undefined) assert.strictEqual(verified.status, 0, verified.stderr)
+    })), 30_000)
+
+  it.live(
+    "makes a certificate that signs itself, with RSA when asked to, and says so in JSON",
+    () =>
+      Effect.scoped(Effect.gen(function*() {
+        const out = yield* folder
+        const { code, out: text } = yield* run(
+          "cert",
+          "self-signed",
+          "a@127.0.0.1",
+          "--key",
+          "rsa",
+          "--out",
+          out,
+          "--json"
+        )
+        assert.strictEqual(code, 0)
+        const said = JSON.parse(text) as Record<string, unknown>
+        const made = certificate(Path.join(out, "a.pem"))
+        assert.deepInclude(said, {
+          cert: Path.join(out, "a.pem"),
+          key: Path.join(out, "a.key"),
+          subject: "CN=a",
+          fingerprint: made.fingerprint256
+        })
+        assert.strictEqual(made.publicKey.asymmetricKeyType, "rsa")
+        assert.strictEqual(made.publicKey.asymmetricKeyDetails?.modulusLength, 3072)
+        assert.isTrue(made.verify(made.publicKey))
+        assert.notInclude(text, "PRIVATE")
+      })),
+    30_000
+  )
+
+  it.live(
+    "overwrites nothing unless told to, and then leaves no key that others can read",
+    () =>
+      Effect.scoped(Effect.gen(function*() {
+        const out = yield* folder
+        const key = Path.join(out, "a.key")
+        const pem = Path.join(out, "a.pem")
+        Fs.writeFileSync(key, "an old key", { mode: 0o644 })
+        const refused = yield* run("cert", "self-signed", "a@127.0.0.1", "--out", out)
+        assert.strictEqual(refused.code, 1)
+        assert.include(refused.err, `${key} exists`)
+        assert.include(refused.err, "--force")
+        assert.strictEqual(Fs.readFileSync(key, "utf8"), "an old key")
+        assert.isFalse(Fs.existsSync(pem))
+        const forced = yield* run("cert", "self-signed", "a@127.0.0.1", "--out", out, "--force")
+        assert.strictEqual(forced.code, 0, forced.err)
+        assert.strictEqual(mode(key), "600")
+        assert.isTrue(Fs.existsSync(pem))
+      })),
+    30_000
+  )
+
+  it.live(
+    "refuses kindly: no authority, one that is none, a foreign key, bad days, bad names, bad arguments",
+    () =>
+      Effect.scoped(Effect.gen(function*() {
+        const out = yield* folder
+        const fails = (expected: string, ...args: ReadonlyArray<string>) =>
+          Effect.map(run("cert", ...args), ({ code, err, out: text }) => {
+            assert.strictEqual(code, 1, args.join(" "))
+            assert.include(err + text, expected)
+            assert.notMatch(err + text, /\n\s+at /, "a stack trace is not kind")
+          })
+        yield* fails("effect-otp cert ca", "node", "a@127.0.0.1", "--out", out)
+        yield* run("cert", "ca", "--out", out)
+        yield* run("cert", "ca", "--name", "other", "--out", out)
+        yield* run("cert", "node", "a@127.0.0.1", "--out", out)
+        const of = (name: string): string => Path.join(out, name)
+        yield* fails("is no authority", "node", "b@h", "--out", out, "--ca", of("a.pem"), "--ca-key", of("a.key"))
+        yield* fails("not that of the authority", "node", "b@h", "--out", out, "--ca-key", of("other.key"))
+        yield* fails("the certificate of the authority", "node", "b@h", "--out", out, "--ca", of("ca.key"))
+        yield* fails("1 to 36500", "node", "b@h", "--out", out, "--days", "0")
+        yield* fails("is no host", "node", "b@h h", "--out", out)
+        yield* fails("is no name for a file", "node", "b@h", "--name", "../b", "--out", out)
+        yield* fails("Missing required argument: node", "node", "--out", out)
+        yield* fails("Unknown subcommand", "nothing")
+        assert.sameMembers(Fs.readdirSync(out), ["ca.pem", "ca.key", "other.pem", "other.key", "a.pem", "a.key"])
+        const json = yield* run("cert", "node", "b@h h", "--out", out, "--json")
+        assert.strictEqual(json.code, 1)
+        assert.strictEqual(json.out, "")
+        assert.strictEqual((JSON.parse(json.err) as { error: { reason: string } }).error.reason, "Invalid")
+      })),
+    60_000
+  )
+
+  it.live("explains itself, and has the version of the package", () =>
+    Effect.gen(function*() {
+      const help = yield* run("cert", "--help")
+      assert.strictEqual(help.code, 0)
+      for (const word of ["ca", "node", "self-signed"]) assert.include(help.out, word)
+      const version = yield* run("--version")
+      const manifest = JSON.parse(Fs.readFileSync(Path.join(root, "package.json"), "utf8")) as { version: string }
+      assert.include(version.out, manifest.version)
+    }), 30_000)
+})
