@@ -114,7 +114,8 @@ const bound = (target: Target | undefined): string => {
   if (target._tag === "Absolute") {
     return [target.must, target.goal, target.stretch].filter((n) => n !== undefined).join(" / ")
   }
-  return target.floor === undefined ? `${target.atMost}x` : `${target.atMost}x (${target.floor}x)`
+  const short = (n: number): string => `${Number(n.toPrecision(2))}x`
+  return target.floor === undefined ? short(target.atMost) : `${short(target.atMost)} (${short(target.floor)})`
 }
 
 /**

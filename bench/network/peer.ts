@@ -6,10 +6,12 @@
 import * as Effect from "effect/Effect"
 import { GenServer } from "../../src/index.ts"
 import { ReceiverServer } from "../soak/Receiver.ts"
+import * as Certificates from "./Certificates.ts"
 import { CounterServer, SinkServer } from "./Protocols.ts"
 import { nodeLayer } from "./World.ts"
 
-const [name, epmdPort] = process.argv.slice(2)
+const [name, epmdPort, folder] = process.argv.slice(2)
+const tls = folder === undefined ? undefined : await Certificates.read(folder)
 
 const main = Effect.gen(function*() {
   yield* GenServer.startDetached(CounterServer, 0, { name: "bench_counter" })
@@ -21,5 +23,5 @@ const main = Effect.gen(function*() {
   })
 })
 
-await Effect.runPromise(Effect.provide(main, nodeLayer(name!, Number(epmdPort))))
+await Effect.runPromise(Effect.provide(main, nodeLayer(name!, Number(epmdPort), tls)))
 process.exit()

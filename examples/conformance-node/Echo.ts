@@ -14,8 +14,11 @@ export class Echo extends Protocol.make(
   Message.Cast("Send", { payload: { to: Etf.Pid, term: Etf.Term } })
 ) {}
 
+/** The process group of which it is a member. */
+export const group = Atom.make("effect_otp_group")
+
 export const EchoServer = GenServer.make(Echo, {
-  init: () => Effect.flatMap(Process.self, (self) => ProcessGroup.join(Atom.make("effect_otp_group"), self)),
+  init: () => Effect.flatMap(Process.self, (self) => ProcessGroup.join(group, self)),
   handlers: {
     Send: ({ term, to }) => Process.send(to, term),
     unhandled: (message) => {

@@ -15,6 +15,7 @@
  *
  * @since 0.1.0
  */
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as PubSub from "effect/PubSub"
@@ -27,6 +28,7 @@ import * as GenServer from "../otp/GenServer.ts"
 import * as Behaviour from "../process/Behaviour.ts"
 import type { CallError, StartError } from "../process/CallError.ts"
 import type { Handlers } from "../process/Handler.ts"
+import * as ExitReason from "../process/ExitReason.ts"
 import * as Message from "../process/Message.ts"
 import { Node } from "../process/Node.ts"
 import * as Process from "../process/Process.ts"
@@ -316,10 +318,22 @@ const begin = (
     const scope = yield* Effect.scope
     // The process in whose fiber this runs is the server itself.
     const instance = (yield* Behaviour.current) as Behaviour.Instance
-    const storage = yield* (yield* RaftStorage).open(group)
     const self = instance.pid
+    // The name comes first: it keeps a second member of the group on this node away from the files of the first.
+    yield* Process.register(group, self)
+    const storage = yield* (yield* RaftStorage).open(group)
+    const end = (reason: ExitReason.ExitReason): void => {
+      Effect.runForkWith(context)(Effect.forkIn(Process.exit(self, reason), scope))
+    }
+    // A part of the member that fails silently would leave a member that promises and does not keep.
     const fork = (effect: Effect.Effect<unknown>): void => {
-      Effect.runForkWith(context)(Effect.forkIn(effect, scope))
+      Effect.runForkWith(context)(Effect.forkIn(
+        Effect.catchCause(
+          effect,
+          (cause) => Effect.sync(() => Cause.hasInterruptsOnly(cause) || end(ExitReason.error(Cause.squash(cause))))
+        ),
+        scope
+      ))
     }
     const peers = new Map<MemberId, ProcessRef.NamedRef<(typeof administration)[number]>>()
     const setup: Setup = {
@@ -335,16 +349,16 @@ const begin = (
           let peer = peers.get(to)
           if (peer === undefined) {
             peer = yield* ProcessRef.named(Administration, { name: group, node: to })
+            // Strangers that are answered must not add up.
+            if (peers.size >= 64) peers.clear()
             peers.set(to, peer)
           }
           yield* peer.RaftStep({ from: node.name, bytes })
         }).pipe(Effect.provideService(Node, node)),
       fork,
-      end: (reason) => fork(Effect.provideService(Process.exit(self, reason), Node, node))
+      end
     }
-    const engine = yield* Engine.make(setup, machine, storage, instance)
-    yield* Process.register(group, self)
-    return engine
+    return yield* Engine.make(setup, machine, storage, instance)
   })
 
 // --- administration --------------------------------------------------------------------------------------------------

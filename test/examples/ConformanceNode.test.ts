@@ -252,6 +252,30 @@ describe.skipIf(!erlangAvailable)("examples/conformance-node", () => {
           ["conformance:back(N, driver, get_events)", "{killed,[],true}"]
         ))
 
+      it.effect("a crashed one is restarted: net_kernel, rex and pg as well", () =>
+        Effect.gen(function*() {
+          const { epmdPort } = yield* Pair
+          yield* steps(
+            `{Port30, _, _, _} = conformance:epmd(${epmdPort}, "t1")`,
+            "P30 = raw_peer:connect(Port30, <<\"raw30@127.0.0.1\">>, erlang:get_cookie(), 0)",
+            "S30 = raw_peer:pid(P30, 1)",
+            "Auth30 = fun() -> raw_peer:send(P30, {6, S30, '', net_kernel}, {'$gen_call', {S30, tag}, {is_auth, me}}), {{22, NK, S30}, {tag, yes}} = raw_peer:recv(P30), NK end",
+            "Rex30 = fun() -> raw_peer:send(P30, {6, S30, '', rex}, {S30, features_request}), {{22, Rex, S30}, {features_reply, _, _}} = raw_peer:recv(P30), Rex end",
+            "Pg30 = fun() -> conformance:flush(), {pg, N} ! {discover, self()}, receive {'$gen_cast', {sync, Pg, Groups}} -> {Pg, proplists:is_defined(effect_otp_group, Groups)} after 500 -> none end end",
+            "Kill30 = fun(Pid) -> M = monitor(process, Pid), exit(Pid, kill), receive {'DOWN', M, _, _, killed} -> timer:sleep(300) end end"
+          )
+          yield* gives(
+            ["begin NK1 = Auth30(), Kill30(NK1), NK2 = Auth30(), {is_pid(NK2), NK1 =:= NK2} end", "{true,false}"],
+            ["begin Rex1 = Rex30(), Kill30(Rex1), Rex2 = Rex30(), {is_pid(Rex2), Rex1 =:= Rex2} end", "{true,false}"],
+            [
+              "begin {Pg1, true} = Pg30(), Kill30(Pg1), {Pg2, Member} = Pg30(), {is_pid(Pg2), Pg1 =:= Pg2, Member} end",
+              "{true,false,true}"
+            ],
+            ["net_adm:ping(N)", "pong"],
+            ["begin raw_peer:close(P30), conformance:flush() end", "ok"]
+          )
+        }))
+
       it.effect("it crashes counter a few dozen times, and the others keep running", () =>
         Effect.gen(function*() {
           yield* steps("C(driver, {monitor_nodes, true})", "Spawner = conformance:spawner_pid(N)")

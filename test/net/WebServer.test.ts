@@ -79,6 +79,28 @@ describe("WebServer.handlers", () => {
       assert.strictEqual((yield* get(port, "/nothing")).status, 404)
     }))
 
+  onNode(
+    "also where the server itself runs in a process: a request is that of its handler",
+    () =>
+      Process.run(Effect.gen(function*() {
+        const routes = HttpRouter.add(
+          "GET",
+          "/",
+          Effect.gen(function*() {
+            // Released with the request, and not with the process.
+            yield* Effect.addFinalizer(() => Effect.sync(() => released++))
+            return HttpServerResponse.text(String(yield* Process.self as Effect.Effect<unknown>))
+          })
+        ).pipe(Layer.provide(WebServer.handlers({ size: 1 })))
+        let released = 0
+        const port = yield* serve(routes)
+        const [first, second] = [yield* get(port, "/"), yield* get(port, "/")]
+        assert.strictEqual(first.text, second.text)
+        assert.notStrictEqual(first.text, String(yield* Process.self))
+        yield* until(Effect.sync(() => released), (n) => n === 2)
+      }))
+  )
+
   onNode("a crash is 500 without a word, and the next request is served", () =>
     Effect.gen(function*() {
       const routes = Layer.mergeAll(
@@ -293,6 +315,40 @@ describe("WebServer.webSockets", () => {
       const stats = yield* until(server.Stats(), ({ active }) => active === 1)
       assert.strictEqual(stats.ended.Crashed, 1)
       assert.strictEqual(stats.ended.BadFrame, 1)
+    }))
+})
+
+describe("WebSockets of those who mean no good", () => {
+  onNode("a message of a gibibyte is refused by its length, broken frames by their bits", () =>
+    Effect.gen(function*() {
+      const { server, upgrade } = yield* WebServer.webSockets(TcpServer.make({
+        framing: Framing.message(),
+        connect: () => Effect.void,
+        frame: (text, _, { connection }) => connection.write(text)
+      }))
+      const port = yield* serve(HttpRouter.add("GET", "/", upgrade))
+      const handshake = "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n"
+      const frames = [
+        Uint8Array.of(0x81, 0xff, 0, 0, 0, 0, 0x40, 0, 0, 0, 1, 2, 3, 4),
+        // Without a mask, with reserved bits, of an unknown kind, a control frame in pieces.
+        Uint8Array.of(0x81, 0x01, 0x61),
+        Uint8Array.of(0xf1, 0x81, 0, 0, 0, 0, 0x61),
+        Uint8Array.of(0x83, 0x80, 0, 0, 0, 0),
+        Uint8Array.of(0x09, 0x80, 0, 0, 0, 0),
+        // Text that is no UTF-8.
+        Uint8Array.of(0x81, 0x81, 0, 0, 0, 0, 0xff)
+      ]
+      for (const frame of frames) {
+        const text = yield* talk(port, handshake, frame)
+        assert.match(text, /^HTTP\/1.1 101 /)
+      }
+      const stats = yield* until(server.Stats(), ({ active }) => active === 0)
+      assert.strictEqual(stats.accepted, frames.length)
+      assert.strictEqual(stats.framesIn, 0)
+      assert.strictEqual(stats.ended.Crashed, 0)
+      // Without an upgrade it is a request like others.
+      assert.isAtLeast((yield* get(port, "/")).status, 400)
     }))
 })
 

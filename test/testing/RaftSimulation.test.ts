@@ -85,7 +85,7 @@ describe("RaftSimulation", () => {
           }),
         step: RaftCore.step
       }
-      expect(caught(core, [950, 960], /both led/)).toBeDefined()
+      expect(caught(core, [4320, 4330], /both led/)).toBeDefined()
     })
 
     it("[S32] that forgets the end of its log when it restarts", () => {

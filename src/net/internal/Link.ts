@@ -353,6 +353,11 @@ export class Link<In, Out> implements Connection.Connection<Out> {
       this.socket.end()
       this.socket.resume()
       Behaviour.armTimer(this.instance, timer, this.limits.lingerMillis)
+      return Effect.sync(() => {
+        Behaviour.cancelTimer(this.instance, timer)
+        this.onGone = nothing
+        this.destroy()
+      })
     })
   }
 

@@ -11,6 +11,7 @@ import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as HttpServerRespondable from "effect/http/HttpServerRespondable"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Schema from "effect/Schema"
@@ -28,9 +29,18 @@ export class Job {
   readonly run: Effect.Effect<Response, unknown>
   /** Whether a handler has begun with it. */
   begun = false
+  /** Whether nobody waits for it any more. */
+  cancelled = false
+  fiber: Fiber.Fiber<Response, unknown> | undefined = undefined
 
   constructor(run: Effect.Effect<Response, unknown>) {
     this.run = run
+  }
+
+  /** Interrupts it, wherever it is. */
+  cancel(): void {
+    this.cancelled = true
+    this.fiber?.interruptUnsafe()
   }
 }
 
@@ -54,21 +64,23 @@ export const handlerServer: GenServer.GenServer<void, Run, never, never> = GenSe
   .make(WebHandler, {
     init: () => Effect.void,
     handlers: {
-      Run: (job, _, context) => {
+      Run: (job) => {
         job.begun = true
-        return GenServer.cancellable(
-          Effect.flatMap(
-            Effect.exit(job.run),
-            (exit) =>
-              Exit.isFailure(exit) && isCrash(exit.cause)
-                ? Effect.failCause(exit.cause as Cause.Cause<never>)
-                : Effect.succeed(exit)
-          ),
-          context
-        )
+        if (job.cancelled) return gone
+        // In a fiber of its own, which can be interrupted without the process.
+        return Effect.flatMap(Effect.forkChild(job.run, { startImmediately: true }), (fiber) => {
+          job.fiber = fiber
+          return Effect.flatMap(Fiber.await(fiber), (exit) =>
+            Exit.isFailure(exit) && isCrash(exit.cause)
+              ? Effect.failCause(exit.cause as Cause.Cause<never>)
+              : Effect.succeed(exit))
+        })
       }
     }
   })
+
+/** The reply that nobody waits for. */
+const gone = Exit.succeed(Exit.interrupt())
 
 /** How requests are answered that no handler has answered. Nothing of the reason is told to the client. */
 export interface Answers {
@@ -102,30 +114,45 @@ export const responseOf = (error: CallError.CallError, answers: Answers): Respon
   }
 }
 
+/**
+ * The services of a request, with its scope, which lives until the response is sent; without the process that its server
+ * may run in.
+ */
+const servicesOf = <R>(): Effect.Effect<Context.Context<R>, never, R> =>
+  Effect.flatMap(
+    Behaviour.current,
+    (process) =>
+      process === undefined ? Effect.context<R>() : Effect.flatMap(Behaviour.services<R>(), (services) =>
+        Effect.map(
+          Effect.context<R>(),
+          (context) =>
+            Context.add(
+              services,
+              Scope.Scope,
+              Context.getUnsafe(context, Scope.Scope)
+            ) as unknown as Context.Context<R> // what is left out is in no R
+        ))
+  )
+
 /** Runs a request in one of the handlers behind a ref. */
 export const runIn = <E, R>(
   handlers: {
-    readonly Run: (job: Job, options: { readonly timeout: "Infinity" }) => Effect.Effect<unknown, CallError.CallError>
+    readonly Run: (job: Job, options: { readonly timeout: number }) => Effect.Effect<unknown, CallError.CallError>
   },
   app: Effect.Effect<Response, E, R>,
   limitMillis: number,
   answers: Answers
 ): Effect.Effect<Response, E, R> =>
-  Effect.flatMap(
-    Behaviour.services<R>(),
-    (services) =>
-      Effect.flatMap(Effect.contextWith((context: Context.Context<never>) => Effect.succeed(context)), (context) => {
-        // The scope of the request, which lives until the response is sent; not the process that its server runs in.
-        const scope = Context.getOrUndefined(context as Context.Context<Scope.Scope>, Scope.Scope)
-        const own = scope === undefined ? services : Context.add(services, Scope.Scope, scope)
-        const job = new Job(Effect.provideContext(app, own as Context.Context<R>) as Effect.Effect<Response, unknown>)
-        const attempt: Effect.Effect<Response, E> = Effect.matchEffect(handlers.Run(job, { timeout: "Infinity" }), {
-          // A handler has crashed with the request before this one: another takes it.
-          onFailure: (error): Effect.Effect<Response, E> =>
-            error.reason._tag === "ProcessExit" && !job.begun ? attempt : Effect.succeed(responseOf(error, answers)),
-          onSuccess: (exit) => exit as Exit.Exit<Response, E>
-        })
-        // In a fiber that ends with the limit: the handler notices that, and interrupts what it runs.
-        return Effect.timeoutOrElse(attempt, { duration: limitMillis, orElse: () => Effect.succeed(late) })
-      })
-  )
+  Effect.flatMap(servicesOf<R>(), (services) => {
+    const job = new Job(Effect.provideContext(app, services) as Effect.Effect<Response, unknown>)
+    const attempt: Effect.Effect<Response, E> = Effect.matchEffect(handlers.Run(job, { timeout: limitMillis }), {
+      onFailure: (error): Effect.Effect<Response, E> => {
+        // A handler has crashed with the request before this one: another takes it.
+        if (error.reason._tag === "ProcessExit" && !job.begun) return attempt
+        if (error.reason._tag === "CallTimeout") job.cancel()
+        return Effect.succeed(responseOf(error, answers))
+      },
+      onSuccess: (exit) => exit as Exit.Exit<Response, E>
+    })
+    return Effect.onInterrupt(attempt, () => Effect.sync(() => job.cancel()))
+  })

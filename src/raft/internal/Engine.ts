@@ -94,6 +94,10 @@ interface Waiting {
   /** A cast has none. */
   readonly call: Call | undefined
   sentAt: number
+  /** How often it was sent to the leader of today. */
+  tries: number
+  /** The term in which this member, as the leader, has put it into the log. */
+  proposedIn: number
   readonly since: number
 }
 
@@ -103,7 +107,6 @@ interface Reading {
   readonly run: (state: unknown) => Outcome
   /** Once the leader has said so. */
   index: number | undefined
-  sentAt: number
   readonly since: number
 }
 
@@ -116,7 +119,7 @@ interface Changing {
 
 /** Whom an answer of the core is for. */
 type Asked =
-  | { readonly _tag: "Member"; readonly member: MemberId; readonly ref: number }
+  | { readonly _tag: "Member"; readonly member: MemberId; readonly session: number; readonly ref: number }
   | { readonly _tag: "Reading"; readonly ref: number }
   | { readonly _tag: "Changing"; readonly changing: Changing }
   | { readonly _tag: "Transferring"; readonly call: Call }
@@ -127,8 +130,18 @@ const DEFECT = 2
 
 /** Messages that may wait for a member that is slow to take them; older ones are dropped, which Raft can bear. */
 const outboxSize = 1000
-/** Requests that nobody has answered for so long are forgotten: their callers gave up long ago. */
+/** Casts, and calls from other nodes, whose callers cannot be asked whether they still wait, are given up after so long. */
 const forgetAfterMillis = 60_000
+/** An unanswered command is sent again after one election timeout, then two, at most so many: a slow leader needs no more. */
+const mostPatience = 8
+
+/** Whether nobody waits for an answer any more. */
+const givenUp = ({ call, since }: Pick<Waiting, "call" | "since">, now: number): boolean => {
+  if (call?.fiber !== undefined) return call.done || call.abandoned
+  if (now - since <= forgetAfterMillis) return false
+  call?.failWith(new CallError.CallTimeout({ timeoutMillis: forgetAfterMillis }))
+  return true
+}
 
 class Alarm extends Behaviour.Timer {
   private readonly ring: () => void
@@ -153,7 +166,8 @@ export class Engine {
   private readonly alarm = new Alarm(() => this.ring())
   private readonly writes: Queue.Queue<Write>
   private readonly unwritten: Array<Write> = []
-  private readonly outboxes = new Map<MemberId, Queue.Queue<Uint8Array>>()
+  /** What is to be sent to each member, for as long as there is something. */
+  private readonly outboxes = new Map<MemberId, Array<Uint8Array>>()
   private readonly asked = new Map<number, Asked>()
   private readonly commands = new Map<number, Waiting>()
   private readonly reads = new Map<number, Reading>()
@@ -164,6 +178,9 @@ export class Engine {
   private applied: number
   private refs = 0
   private alarmAt = Infinity
+  /** Whether the reads that have come in this turn are about to be asked for. */
+  private asking = false
+  private readsAskedAt = -Infinity
   private proposals: Array<{ readonly ref: number; readonly command: Uint8Array; readonly size: number }> = []
   private readonly now: () => number
 
@@ -233,14 +250,13 @@ export class Engine {
         call: call!,
         run: (state) => this.run(operation, payload, state),
         index: undefined,
-        sentAt: since,
         since
       })
-      return this.askToRead(ref)
+      return this.askSoon()
     }
     const bytes = operation.payload.encode(payload)
     if (Result.isFailure(bytes)) return this.die(call, bytes.failure)
-    const waiting: Waiting = { serial: ref, tag, payload: bytes.success, call, sentAt: since, since }
+    const waiting: Waiting = { serial: ref, tag, payload: bytes.success, call, sentAt: since, tries: 0, proposedIn: 0, since }
     this.commands.set(ref, waiting)
     this.dispatch(waiting)
   }
@@ -264,20 +280,17 @@ export class Engine {
     const message = MessageBytes.decode(bytes)
     if (message === undefined) return
     switch (message._tag) {
-      case "Command": {
-        const ref = ++this.refs
-        this.asked.set(ref, { _tag: "Member", member: from, ref: message.ref })
-        return this.propose(ref, message.command)
-      }
+      case "Command":
+        // Whoever sent it will see it in its log, or send it again.
+        return this.propose(++this.refs, message.command)
       case "Read": {
         const ref = ++this.refs
-        this.asked.set(ref, { _tag: "Member", member: from, ref: message.ref })
+        this.asked.set(ref, { _tag: "Member", member: from, session: message.session, ref: message.ref })
         return this.feed({ _tag: "Read", ref })
       }
       case "Readable":
-        return this.readable(message.ref, message.index)
-      case "Refused":
-        // It waits for news of another leader, or for its next turn.
+        // What was asked in an earlier life of this member, under the same number, says nothing about today.
+        if (message.session === this.setup.session) this.readable(message.ref, message.index)
         return
       default:
         return this.feed({ _tag: "Receive", from, message })
@@ -327,6 +340,7 @@ export class Engine {
     if (output.install !== undefined) {
       this.install(output.install)
       this.settleFromSessions()
+      this.changed(output.install)
     }
     for (const entry of output.apply) this.apply(entry)
     if (output.apply.length > 0 || output.install !== undefined) this.answerReads()
@@ -363,8 +377,12 @@ export class Engine {
 
   private ring(): void {
     this.alarmAt = Infinity
-    this.repeat()
-    this.feed({ _tag: "Tick" })
+    // A throw in here would hit whoever drives the timers of the node.
+    const done = Result.try(() => {
+      this.repeat()
+      this.feed({ _tag: "Tick" })
+    })
+    if (Result.isFailure(done)) this.setup.end(ExitReason.error(done.failure))
   }
 
   private close(): void {
@@ -372,19 +390,33 @@ export class Engine {
     this.alarmAt = -Infinity
   }
 
-  /** Puts bytes into the box of a member, from which a fiber of its own sends them: a dead member holds up nobody else. */
   private post({ message, to }: Letter): void {
     this.sendBytes(to, MessageBytes.encode(message))
   }
 
+  /**
+   * Puts bytes into the box of a member, which a fiber of its own empties: a dead member holds up nobody else. An empty box is
+   * thrown away, so that members which are gone, and strangers, leave nothing behind.
+   */
   private sendBytes(to: MemberId, bytes: Uint8Array): void {
-    let outbox = this.outboxes.get(to)
-    if (outbox === undefined) {
-      outbox = Effect.runSync(Queue.sliding<Uint8Array>(outboxSize))
-      this.outboxes.set(to, outbox)
-      this.setup.fork(Effect.forever(Effect.flatMap(Queue.take(outbox), (taken) => this.setup.send(to, taken))))
+    const outbox = this.outboxes.get(to)
+    if (outbox !== undefined) {
+      outbox.push(bytes)
+      if (outbox.length > outboxSize) outbox.shift()
+      return
     }
-    Queue.offerUnsafe(outbox, bytes)
+    const begun = [bytes]
+    this.outboxes.set(to, begun)
+    const empty = Effect.suspend(() => {
+      const taken = begun.splice(0)
+      return Effect.forEach(taken, (each) => this.setup.send(to, each), { discard: true })
+    })
+    this.setup.fork(
+      Effect.andThen(
+        Effect.repeat(empty, { while: () => begun.length > 0 }),
+        Effect.sync(() => this.outboxes.delete(to))
+      )
+    )
   }
 
   // --- commands ---
@@ -392,6 +424,7 @@ export class Engine {
   private dispatch(waiting: Waiting): void {
     const { core, setup } = this
     waiting.sentAt = this.now()
+    waiting.tries += 1
     if (core.leader === undefined) return
     const first = this.commands.keys().next()
     const command = MessageBytes.encodeCommand({
@@ -402,8 +435,8 @@ export class Engine {
       tag: waiting.tag,
       payload: waiting.payload
     })
-    if (core.leader === setup.id) this.propose(++this.refs, command)
-    else this.sendBytes(core.leader, MessageBytes.encode({ _tag: "Command", ref: waiting.serial, command }))
+    if (core.leader === setup.id) this.propose(waiting.serial, command)
+    else this.sendBytes(core.leader, MessageBytes.encode({ _tag: "Command", command }))
   }
 
   /** What is proposed in one turn becomes one step: one write, one message to each member. */
@@ -421,34 +454,52 @@ export class Engine {
   }
 
   private dispatchAll(): void {
-    for (const waiting of this.commands.values()) this.dispatch(waiting)
-    for (const [ref, { index }] of this.reads) if (index === undefined) this.askToRead(ref)
+    for (const waiting of this.commands.values()) {
+      waiting.tries = 0
+      this.dispatch(waiting)
+    }
+    if (this.reads.size > 0) this.askSoon()
   }
 
   /** Sends again what was not answered, and forgets what nobody waits for. */
   private repeat(): void {
+    const { core, setup } = this
     const now = this.now()
-    const patience = this.core.options.electionTimeout
+    const patience = core.options.electionTimeout
+    const leads = core.leader === setup.id
     for (const waiting of this.commands.values()) {
-      if (now - waiting.since > forgetAfterMillis) this.commands.delete(waiting.serial)
-      else if (now - waiting.sentAt >= patience) this.dispatch(waiting)
+      if (givenUp(waiting, now)) this.commands.delete(waiting.serial)
+      // What is in the leader's own log is committed, or another term begins.
+      else if (leads && waiting.proposedIn === core.term) continue
+      else if (now - waiting.sentAt >= patience * Math.min(waiting.tries, mostPatience)) this.dispatch(waiting)
     }
+    let unasked = false
     for (const [ref, reading] of this.reads) {
-      if (now - reading.since > forgetAfterMillis) this.reads.delete(ref)
-      else if (reading.index === undefined && now - reading.sentAt >= patience) this.askToRead(ref)
+      if (givenUp(reading, now)) this.reads.delete(ref)
+      else if (reading.index === undefined) unasked = true
     }
+    if (unasked && now - this.readsAskedAt >= patience) this.askToRead()
   }
 
   private apply(entry: Entry<Uint8Array>): void {
     this.applied = entry.index
+    if (entry.content._tag === "Command") this.command(entry.content.command)
+    // Only now: whoever gets an answer may come back in the same turn, and must find this entry applied.
+    this.changed(entry)
+  }
+
+  /** Answers those who wait for a change of the membership. */
+  private changed(entry: { readonly index: number; readonly term: number }): void {
     for (const changing of this.changes) {
       if (changing.index > entry.index) continue
       this.changes.delete(changing)
       const done = changing.index === entry.index && changing.term === entry.term
       changing.call.complete(Exit.succeed(done ? undefined : { _tag: "NotLeader", leader: this.core.leader }))
     }
-    if (entry.content._tag !== "Command") return
-    const command = MessageBytes.decodeCommand(entry.content.command)
+  }
+
+  private command(bytes: Uint8Array): void {
+    const command = MessageBytes.decodeCommand(bytes)
     if (command === undefined) return
     const { setup } = this
     let answer = this.sessions.known(command)
@@ -518,21 +569,39 @@ export class Engine {
 
   // --- reads ---
 
-  private askToRead(ref: number): void {
+  /** Reads that come in one turn share one question. */
+  private askSoon(): void {
+    if (this.asking) return
+    this.asking = true
+    this.setup.fork(Effect.andThen(
+      Effect.yieldNow,
+      Effect.sync(() => {
+        this.asking = false
+        this.askToRead()
+      })
+    ))
+  }
+
+  /** Asks the leader for an index that is good for all reads that have come so far. */
+  private askToRead(): void {
     const { core, setup } = this
-    const reading = this.reads.get(ref)!
-    reading.sentAt = this.now()
+    this.readsAskedAt = this.now()
+    const ref = this.refs
     if (core.leader === undefined) return
-    if (core.leader !== setup.id) return this.sendBytes(core.leader, MessageBytes.encode({ _tag: "Read", ref }))
+    if (core.leader !== setup.id) {
+      return this.sendBytes(core.leader, MessageBytes.encode({ _tag: "Read", session: setup.session, ref }))
+    }
     const asked = ++this.refs
     this.asked.set(asked, { _tag: "Reading", ref })
     this.feed({ _tag: "Read", ref: asked })
   }
 
-  private readable(ref: number, index: number): void {
-    const reading = this.reads.get(ref)
-    if (reading === undefined) return
-    reading.index = index
+  /** What has been applied up to an index may be read by all reads up to a number. */
+  private readable(upTo: number, index: number): void {
+    for (const [ref, reading] of this.reads) {
+      if (ref > upTo) break
+      reading.index ??= index
+    }
     if (this.applied >= index) this.answerReads()
   }
 
@@ -551,18 +620,19 @@ export class Engine {
 
   private replied(reply: RaftCore.Reply): void {
     const asked = this.asked.get(reply.ref)
-    if (asked === undefined) return
+    if (asked === undefined) {
+      const waiting = this.commands.get(reply.ref)
+      if (waiting !== undefined && reply._tag === "Accepted") waiting.proposedIn = reply.term
+      return
+    }
     this.asked.delete(reply.ref)
     switch (asked._tag) {
-      case "Member": {
-        // What is accepted needs no word: the member will see it in its log.
+      case "Member":
         if (reply._tag === "Readable") {
-          this.sendBytes(asked.member, MessageBytes.encode({ _tag: "Readable", ref: asked.ref, index: reply.index }))
-        } else if (reply._tag === "Refused") {
-          this.sendBytes(asked.member, MessageBytes.encode({ _tag: "Refused", ref: asked.ref }))
+          const { member, ref, session } = asked
+          this.sendBytes(member, MessageBytes.encode({ _tag: "Readable", session, ref, index: reply.index }))
         }
         return
-      }
       case "Reading":
         if (reply._tag === "Readable") this.readable(asked.ref, reply.index)
         return

@@ -45,13 +45,16 @@ export const readMembership = (reader: RecordReader): Membership => ({
 
 /** Reads what an entry says. */
 export const readContent = (reader: RecordReader): Content<Uint8Array> => {
-  switch (reader.byte()) {
+  const kind = reader.byte()
+  switch (kind) {
+    case NOOP:
+      return { _tag: "Noop" }
     case COMMAND:
-      return { _tag: "Command", size: reader.number(), command: reader.raw() }
+      return { _tag: "Command", size: reader.natural(), command: reader.raw() }
     case MEMBERSHIP:
       return { _tag: "Membership", membership: readMembership(reader) }
     default:
-      return { _tag: "Noop" }
+      throw new RangeError(`there is no entry of kind ${kind}`)
   }
 }
 

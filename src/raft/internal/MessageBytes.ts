@@ -17,12 +17,11 @@ export type Wire = Message<Uint8Array, Uint8Array>
 
 /** What members that do not lead ask of the one that does, and its answers. */
 export type Forwarded =
-  | { readonly _tag: "Command"; readonly ref: number; readonly command: Uint8Array }
-  | { readonly _tag: "Read"; readonly ref: number }
-  /** The state machine may be read once this index has been applied. */
-  | { readonly _tag: "Readable"; readonly ref: number; readonly index: number }
-  /** The receiver does not lead, or cannot take more now. */
-  | { readonly _tag: "Refused"; readonly ref: number }
+  | { readonly _tag: "Command"; readonly command: Uint8Array }
+  /** Asks for an index for all reads up to a number, in one life of the sender. */
+  | { readonly _tag: "Read"; readonly session: number; readonly ref: number }
+  /** Those reads may be answered once this index has been applied. */
+  | { readonly _tag: "Readable"; readonly session: number; readonly ref: number; readonly index: number }
 
 const version = 1
 const VOTE_REQUEST = 1
@@ -34,7 +33,6 @@ const TIMEOUT_NOW = 6
 const COMMAND = 16
 const READ = 17
 const READABLE = 18
-const REFUSED = 19
 
 /** The bytes of a message. */
 export const encode = (message: Wire | Forwarded): Uint8Array => {
@@ -69,16 +67,13 @@ export const encode = (message: Wire | Forwarded): Uint8Array => {
       writer.byte(TIMEOUT_NOW).number(message.term)
       break
     case "Command":
-      writer.byte(COMMAND).number(message.ref).raw(message.command)
+      writer.byte(COMMAND).raw(message.command)
       break
     case "Read":
-      writer.byte(READ).number(message.ref)
+      writer.byte(READ).number(message.session).number(message.ref)
       break
     case "Readable":
-      writer.byte(READABLE).number(message.ref).number(message.index)
-      break
-    case "Refused":
-      writer.byte(REFUSED).number(message.ref)
+      writer.byte(READABLE).number(message.session).number(message.ref).number(message.index)
       break
   }
   return writer.take()
@@ -95,26 +90,26 @@ const read = (reader: RecordReader): Wire | Forwarded | undefined => {
     case VOTE_REQUEST:
       return {
         _tag: "VoteRequest",
-        term: reader.number(),
+        term: reader.natural(),
         poll: reader.byte() === 1,
-        lastIndex: reader.number(),
-        lastTerm: reader.number(),
+        lastIndex: reader.natural(),
+        lastTerm: reader.natural(),
         transfer: reader.byte() === 1
       }
     case VOTE_REPLY:
-      return { _tag: "VoteReply", term: reader.number(), poll: reader.byte() === 1, granted: reader.byte() === 1 }
+      return { _tag: "VoteReply", term: reader.natural(), poll: reader.byte() === 1, granted: reader.byte() === 1 }
     case APPEND: {
-      const term = reader.number()
-      const previousIndex = reader.number()
-      const previousTerm = reader.number()
-      const commit = reader.number()
-      const round = reader.number()
-      const count = reader.number()
+      const term = reader.natural()
+      const previousIndex = reader.natural()
+      const previousTerm = reader.natural()
+      const commit = reader.natural()
+      const round = reader.natural()
+      const count = reader.natural()
       // Each entry takes at least nine bytes: a larger number than that is no number of entries.
-      if (!(count * 9 <= reader.left)) return undefined
+      if (count * 9 > reader.left) return undefined
       const entries = Array.from({ length: count }, (_, i) => ({
         index: previousIndex + 1 + i,
-        term: reader.number(),
+        term: reader.natural(),
         content: readContent(reader)
       }))
       return { _tag: "Append", term, previousIndex, previousTerm, commit, round, entries }
@@ -122,31 +117,29 @@ const read = (reader: RecordReader): Wire | Forwarded | undefined => {
     case APPEND_REPLY:
       return {
         _tag: "AppendReply",
-        term: reader.number(),
-        round: reader.number(),
+        term: reader.natural(),
+        round: reader.natural(),
         accepted: reader.byte() === 1,
-        index: reader.number(),
-        retry: reader.number()
+        index: reader.natural(),
+        retry: reader.natural()
       }
     case INSTALL_SNAPSHOT: {
-      const term = reader.number()
-      const round = reader.number()
-      const index = reader.number()
-      const snapshotTerm = reader.number()
+      const term = reader.natural()
+      const round = reader.natural()
+      const index = reader.natural()
+      const snapshotTerm = reader.natural()
       const membership = readMembership(reader)
       const snapshot: Snapshot<Uint8Array> = { index, term: snapshotTerm, membership, data: reader.raw() }
       return { _tag: "InstallSnapshot", term, round, snapshot }
     }
     case TIMEOUT_NOW:
-      return { _tag: "TimeoutNow", term: reader.number() }
+      return { _tag: "TimeoutNow", term: reader.natural() }
     case COMMAND:
-      return { _tag: "Command", ref: reader.number(), command: reader.raw() }
+      return { _tag: "Command", command: reader.raw() }
     case READ:
-      return { _tag: "Read", ref: reader.number() }
+      return { _tag: "Read", session: reader.natural(), ref: reader.natural() }
     case READABLE:
-      return { _tag: "Readable", ref: reader.number(), index: reader.number() }
-    case REFUSED:
-      return { _tag: "Refused", ref: reader.number() }
+      return { _tag: "Readable", session: reader.natural(), ref: reader.natural(), index: reader.natural() }
   }
   return undefined
 }
@@ -173,9 +166,9 @@ export const decodeCommand = (bytes: Uint8Array): Command | undefined =>
     const reader = new RecordReader(bytes, 0)
     return {
       origin: reader.text(),
-      session: reader.number(),
-      serial: reader.number(),
-      settled: reader.number(),
+      session: reader.natural(),
+      serial: reader.natural(),
+      settled: reader.natural(),
       tag: reader.text(),
       payload: reader.raw()
     }

@@ -95,7 +95,7 @@ export class RecordWriter {
   }
 }
 
-/** Reads what a {@link RecordWriter} has written. Throws when the bytes end too soon. */
+/** Reads what a {@link RecordWriter} has written. Throws when the bytes end too soon, or say what cannot be. */
 export class RecordReader {
   private readonly bytes: Uint8Array
   private readonly view: DataView
@@ -122,6 +122,13 @@ export class RecordReader {
     return value
   }
 
+  /** A whole number from zero up. */
+  natural(): number {
+    const value = this.number()
+    if (!Number.isSafeInteger(value) || value < 0) throw new RangeError(`${value} counts nothing`)
+    return value
+  }
+
   raw(): Uint8Array {
     const from = this.at + 4
     const to = from + this.view.getUint32(this.at, true)
@@ -135,8 +142,8 @@ export class RecordReader {
   }
 
   texts(): ReadonlyArray<string> {
-    const count = this.number()
-    if (!(count * 4 <= this.left)) throw new RangeError("the bytes end too soon")
+    const count = this.natural()
+    if (count * 4 > this.left) throw new RangeError("the bytes end too soon")
     return Array.from({ length: count }, () => this.text())
   }
 }

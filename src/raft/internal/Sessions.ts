@@ -73,13 +73,13 @@ export class Sessions {
 
   static read(reader: RecordReader): Sessions {
     const sessions = new Sessions()
-    for (let members = reader.number(); members > 0; members--) {
+    for (let members = reader.natural(); members > 0; members--) {
       const member = reader.text()
       sessions.members.set(
         member,
-        Array.from({ length: reader.number() }, () => {
-          const session: Session = { id: reader.number(), settled: reader.number(), answers: new Map() }
-          for (let answers = reader.number(); answers > 0; answers--) session.answers.set(reader.number(), reader.raw())
+        Array.from({ length: reader.natural() }, () => {
+          const session: Session = { id: reader.natural(), settled: reader.natural(), answers: new Map() }
+          for (let answers = reader.natural(); answers > 0; answers--) session.answers.set(reader.natural(), reader.raw())
           return session
         })
       )

@@ -313,6 +313,8 @@ export const append = <C, S>(draft: Draft<C, S>, from: MemberId, message: Append
   // What the snapshot covers is committed: every leader has the same.
   const first = message.entries.find((entry) => entry.index > log.baseIndex && log.termAt(entry.index) !== entry.term)
   if (first !== undefined) {
+    // No leader of this group replaces what is committed: this one is of another group, or has forgotten what it promised.
+    if (first.index <= state.commit) return
     if (first.index <= log.lastIndex) {
       draft.truncate(first.index - 1)
       state.memberships = Members.until(state.memberships, first.index - 1)
