@@ -27,6 +27,6 @@ describe.skipIf(!elixirAvailable)("examples/elixir", () => {
           assert.strictEqual(yield* iex.eval(input), output, input)
         }
         assert.strictEqual(yield* prices.stop, 0)
-      }))
+      }), 90_000)
   })
 })

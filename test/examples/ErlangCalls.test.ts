@@ -30,6 +30,6 @@ describe.skipIf(!erlangAvailable)("examples/erlang-calls", () => {
           assert.strictEqual(yield* erl.eval(input.replace(/\.$/, "")), output, input)
         }
         assert.strictEqual(yield* shop.stop, 0)
-      }))
+      }), 90_000)
   })
 })

@@ -58,6 +58,6 @@ describe.skipIf(!erlangAvailable)(page, () => {
           }
         }
         assert.isAtLeast(lines, 10)
-      }))
+      }), 90_000)
   })
 })
