@@ -56,7 +56,9 @@ export const SpawnerServer = GenServer.make(Spawner, {
         GenServer.reply(true, events.filter((event) => !isDownOf(ref)(event)))
       ),
     Exit: ({ pid, reason }) => Effect.as(Process.exit(pid, ExitReasonTerm.fromTerm(reason)), true),
-    Send: ({ message, to }) => Process.send(addressOf(to), message),
+    // Sent now; who waits for a connection is not the server.
+    Send: ({ message, to }) =>
+      Effect.asVoid(Effect.forkScoped(Process.send(addressOf(to), message), { startImmediately: true })),
     GetDowns: (_, events) => events,
     Reset: () => GenServer.reply(undefined, []),
     exit: ({ from, reason }, events) =>

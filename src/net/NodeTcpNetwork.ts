@@ -111,11 +111,10 @@ class NodeSocket implements Socket {
 
   private tellClosed(): void {
     const { closed } = this
-    this.received =
-      this.ended =
-      this.drained =
-      this.closed =
-        nothing
+    this.received = nothing
+    this.ended = nothing
+    this.drained = nothing
+    this.closed = nothing
     closed(this.error === undefined ? undefined : failure("read", this.peer, this.error))
   }
 }

@@ -5,9 +5,9 @@
  * clients can be tested under a virtual clock and without ports. Programs use `TcpServer` and `TcpClient`.
  *
  * A `Socket` has callbacks instead of Effects, because every chunk of every connection passes through it. What an
- * implementation must guarantee: callbacks run in a turn of their own, never inside of a call to the socket; bytes arrive
- * in order; nothing is read while it is paused, so that a slow program slows its peer down; `closed` is called once,
- * after which no other callback is.
+ * implementation must guarantee: callbacks run in a turn of their own, never inside of a call to the socket, but for
+ * `closed` inside of `start` when it was over before; bytes arrive in order; nothing is read while it is paused, so that a
+ * slow program slows its peer down; `closed` is called once after the start, and no other callback after it.
  *
  * @since 0.1.0
  */

@@ -153,6 +153,27 @@ const Step = Message.Cast("RaftStep", {
 })
 const MemberIdOption = Schema.optional(Schema.String)
 
+const StatusSchema: Schema.Codec<Status, unknown> = Schema.Struct({
+  id: Schema.String,
+  role: Schema.Literals(["Follower", "Candidate", "Leader"]),
+  term: Schema.Int,
+  leader: Schema.UndefinedOr(Schema.String),
+  lastIndex: Schema.Int,
+  commit: Schema.Int,
+  applied: Schema.Int,
+  snapshotIndex: Schema.Int,
+  membership: Schema.Struct({ voters: Schema.Array(Schema.String), learners: Schema.Array(Schema.String) }),
+  waiting: Schema.Int
+})
+
+const RefusalSchema: Schema.Codec<Refusal, unknown> = Schema.Union([
+  Schema.TaggedStruct("NotLeader", { leader: Schema.UndefinedOr(Schema.String) }),
+  Schema.TaggedStruct("Transferring", { to: Schema.String }),
+  Schema.TaggedStruct("Overloaded", { uncommitted: Schema.Int }),
+  Schema.TaggedStruct("ChangeInProgress", {}),
+  Schema.TaggedStruct("BadMember", { member: Schema.UndefinedOr(Schema.String) })
+])
+
 // An engine never leaves its node: there is no form on the wire for it.
 class Local {
   readonly events: PubSub.PubSub<Event>
@@ -164,12 +185,12 @@ class Local {
 
 const administration = [
   Step,
-  Message.Call("RaftStatus", { success: Schema.Unknown }),
+  Message.Call("RaftStatus", { success: StatusSchema }),
   Message.Call("RaftChange", {
     payload: { change: Schema.Literals(["AddLearner", "AddVoter", "Remove"]), member: Schema.String },
-    success: Schema.Unknown
+    success: Schema.UndefinedOr(RefusalSchema)
   }),
-  Message.Call("RaftTransfer", { payload: { to: MemberIdOption }, success: Schema.Unknown }),
+  Message.Call("RaftTransfer", { payload: { to: MemberIdOption }, success: Schema.UndefinedOr(RefusalSchema) }),
   Message.Call("RaftEvents", { success: Schema.instanceOf(Local) })
 ] as const
 

@@ -5,7 +5,7 @@
  */
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Effect, Layer, Redacted, References } from "effect"
-import { GenServer, Node } from "effect-otp"
+import { ExitReason, GenServer, Node, Process } from "effect-otp"
 import * as NodeNetwork from "effect-otp/dist/NodeNetwork"
 import { RaftStorage } from "effect-otp/raft"
 import { createInterface } from "node:readline"
@@ -22,12 +22,13 @@ const node = Node.layer({
 }).pipe(Layer.provide(NodeNetwork.layer))
 
 const main = Effect.gen(function*() {
-  yield* GenServer.startDetached(RegistersRaft, {
+  const member = yield* GenServer.startDetached(RegistersRaft, {
     group,
     members,
     snapshotEvery: 500,
     options: { electionTimeout, heartbeat: 50 }
   })
+  yield* Effect.forkChild(Effect.tap(Process.awaitExit(member), (reason) => Effect.sync(() => console.error(name, ExitReason.format(reason), reason))))
   const context = yield* Effect.context<Node.Node>()
   process.stdout.write("@ready\n")
   yield* Effect.callback<void>((resume) => {
@@ -47,7 +48,7 @@ const main = Effect.gen(function*() {
 await Effect.runPromise(
   main.pipe(
     Effect.provide(RaftStorage.file(directory!)),
-    Effect.provide(Layer.mergeAll(node, NodeServices.layer, Layer.succeed(References.MinimumLogLevel, "None")))
+    Effect.provide(Layer.mergeAll(node, NodeServices.layer, Layer.succeed(References.MinimumLogLevel, "Error")))
   )
 )
 process.exit()

@@ -107,7 +107,10 @@ const awaitLeader = (names: ReadonlyArray<string>) =>
       const leader = yield* leaderAmong(names)
       const took = (yield* millis) - since
       if (leader !== undefined) return { leader, took }
-      if (took > 30_000) return assert.fail("nobody leads")
+      if (took > 15_000) {
+        const all = yield* Effect.forEach(names, (node) => Effect.exit(Raft.status({ name: group, node })))
+        return assert.fail(`nobody leads: ${JSON.stringify(all, undefined, 1)}`)
+      }
       yield* Effect.sleep("20 millis")
     }
   })
@@ -173,6 +176,7 @@ describe("three members in processes of their own", () => {
               ? all[Math.floor(Math.random() * all.length)]!
               : all.find(({ name }) => name === leader)!
             const rest = members.filter((name) => name !== member.name)
+            console.log(i, i%4, member.name, leader)
             switch (i % 4) {
               case 0:
               case 2: {

@@ -59,8 +59,8 @@ const fragmentBurst = 1024 * 1024
 /** The size of buffers, and the largest that are used again. */
 const bufferBytes = 128 * 1024
 const keepBuffer = 2 * 1024 * 1024
-/** Buffers kept for the next time, beside the one in use. */
-const spareMax = 8
+/** Bytes of buffers kept for the next time, beside those in use. */
+const keptMax = 8 * 1024 * 1024
 const encoderMax = 1024 * 1024 * 1024
 
 /** @since 0.1.0 */
@@ -87,6 +87,7 @@ export class Outgoing {
   /** Buffers that the socket still reads, and such that nobody uses. */
   private readonly busy: Array<Uint8Array> = []
   private readonly spare: Array<Uint8Array> = []
+  private kept = 0
   private readonly sequences: Array<Sequence> = []
   private sequenceBytes = 0
   private sequenceCount = 0
@@ -151,7 +152,7 @@ export class Outgoing {
       this.link.write(tickBytes)
       this.bytes += 4
       // A quiet connection gives its memory back.
-      this.spare.length = 0
+      for (const buffer of this.spare.splice(0)) this.kept -= buffer.length
     }
     this.wrote = false
   }
@@ -303,19 +304,22 @@ export class Outgoing {
 
   /** A buffer that was written: it is used again once the socket has let go of it. */
   private keep(buffer: Uint8Array): void {
-    if (buffer.length > keepBuffer) return
+    if (buffer.length > keepBuffer || this.kept + buffer.length > keptMax) return
+    this.kept += buffer.length
     this.busy.push(buffer)
     this.reclaim()
-    if (this.busy.length > spareMax) this.busy.shift()
   }
 
   private reclaim(): void {
-    if (this.link.pending > 0) return
-    for (const buffer of this.busy.splice(0)) if (this.spare.length < spareMax) this.spare.push(buffer)
+    if (this.link.pending > 0 || this.busy.length === 0) return
+    for (const buffer of this.busy.splice(0)) this.spare.push(buffer)
   }
 
   private freeBuffer(): Uint8Array {
-    return this.spare.pop() ?? new Uint8Array(bufferBytes)
+    const buffer = this.spare.pop()
+    if (buffer === undefined) return new Uint8Array(bufferBytes)
+    this.kept -= buffer.length
+    return buffer
   }
 
   // What the socket had to keep has left: its buffers are used again.

@@ -36,6 +36,12 @@ const knownPids = 64
 
 const scratch = new DataView(new ArrayBuffer(8))
 
+/** Larger ones share slabs up to this size. */
+const pooledMax = 2048
+const slabSize = 8192
+let slab = new Uint8Array(slabSize)
+let slabUsed = 0
+
 const floatText = /^\s*[+-]?\d+\.\d+(?:[eE][+-]?\d+)?\s*$/
 
 /** See the file's comment. */
@@ -152,7 +158,17 @@ export class Cursor {
       for (let i = 0; i < count; i++) bytes[i] = source[start + i]!
       return bytes
     }
-    return this.share ? this.source.subarray(start, start + count) : this.source.slice(start, start + count)
+    if (this.share) return this.source.subarray(start, start + count)
+    if (count > pooledMax) return this.source.slice(start, start + count)
+    // An `ArrayBuffer` of its own costs more than the copy: those of some size share one.
+    if (slabUsed + count > slabSize) {
+      slab = new Uint8Array(slabSize)
+      slabUsed = 0
+    }
+    const bytes = slab.subarray(slabUsed, slabUsed + count)
+    bytes.set(this.source.subarray(start, start + count))
+    slabUsed += count
+    return bytes
   }
 
   /** A float, behind nothing: tag 70 or 99 is still to be read. */

@@ -147,8 +147,8 @@ export class Link<In, Out> implements Connection.Connection<Out> {
     socket.received = (bytes) => this.onBytes(bytes)
     socket.ended = () => this.onEnded()
     this.lastActivity = this.now()
-    socket.start()
     this.watch()
+    socket.start()
   }
 
   private onBytes(bytes: Uint8Array): void {
@@ -344,7 +344,11 @@ export class Link<In, Out> implements Connection.Connection<Out> {
       this.end ??= { _tag: "Closed" }
       this.finish()
       if (this.gone) return resume(Effect.void)
-      const timer = new Watchdog(() => this.destroy())
+      const timer = new Watchdog(() => {
+        this.onGone = nothing
+        this.destroy()
+        resume(Effect.void)
+      })
       this.onGone = () => {
         Behaviour.cancelTimer(this.instance, timer)
         this.onGone = nothing

@@ -133,11 +133,10 @@ class MemorySocket implements TcpNetwork.Socket {
     const { closed, onGone } = this
     this.onGone = nothing
     onGone()
-    this.received =
-      this.ended =
-      this.drained =
-      this.closed =
-        nothing
+    this.received = nothing
+    this.ended = nothing
+    this.drained = nothing
+    this.closed = nothing
     closed(error)
   }
 }

@@ -37,7 +37,10 @@ class MessageSocket implements TcpNetwork.Socket {
   private isOver = false
   private paused = true
   private onResume: () => void = nothing
-  onDestroy: () => void = nothing
+  private isDestroyed = false
+  private onDestroy: () => void = nothing
+  /** Why it is over, when it is. */
+  private error: NetError | undefined = undefined
 
   constructor(peer: TcpNetwork.HostPort, local: TcpNetwork.HostPort, outbox: Queue.Queue<Uint8Array | "end">) {
     this.peer = peer
@@ -46,7 +49,8 @@ class MessageSocket implements TcpNetwork.Socket {
   }
 
   start(): void {
-    this.resume()
+    if (this.isOver) this.tellClosed()
+    else this.resume()
   }
 
   pause(): void {
@@ -91,19 +95,30 @@ class MessageSocket implements TcpNetwork.Socket {
   }
 
   destroy(): void {
+    this.isDestroyed = true
     this.onDestroy()
   }
+
+  /** Completes when this side has had enough. */
+  readonly destroyed: Effect.Effect<void> = Effect.callback<void>((resume) => {
+    if (this.isDestroyed) return resume(Effect.void)
+    this.onDestroy = () => resume(Effect.void)
+  })
 
   over(error: NetError | undefined): void {
     if (this.isOver) return
     this.isOver = true
+    this.error = error
+    this.tellClosed()
+  }
+
+  private tellClosed(): void {
     const { closed } = this
-    this.received =
-      this.ended =
-      this.drained =
-      this.closed =
-        nothing
-    closed(error)
+    this.received = nothing
+    this.ended = nothing
+    this.drained = nothing
+    this.closed = nothing
+    closed(this.error)
   }
 }
 
@@ -195,13 +210,10 @@ export class UpgradeNetwork implements TcpNetwork.Service {
             )
         )
       )
-      const destroyed = Effect.callback<void>((resume) => {
-        own.onDestroy = () => resume(Effect.void)
-      })
       if (place === undefined) return
       place.onSocket(own)
       const error = yield* Effect.flip(
-        Effect.raceFirst(Effect.raceFirst(send, receive), Effect.andThen(destroyed, Effect.fail(undefined)))
+        Effect.raceFirst(Effect.raceFirst(send, receive), Effect.andThen(own.destroyed, Effect.fail(undefined)))
       )
       own.over(errorOf(peer, error))
     })).pipe(Effect.ignore)

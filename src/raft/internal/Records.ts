@@ -56,19 +56,24 @@ export class RecordWriter {
     view.setUint32(start + 8, checksum(bytes, start, start + 8), true)
   }
 
+  // Room comes first, in a statement of its own: it may put other memory in the place of `bytes` and `view`.
+
   byte(value: number): this {
-    this.bytes[this.reserve(1)] = value
+    const at = this.reserve(1)
+    this.bytes[at] = value
     return this
   }
 
   number(value: number): this {
-    this.view.setFloat64(this.reserve(8), value, true)
+    const at = this.reserve(8)
+    this.view.setFloat64(at, value, true)
     return this
   }
 
   raw(value: Uint8Array): this {
-    this.view.setUint32(this.reserve(4), value.length, true)
-    this.bytes.set(value, this.reserve(value.length))
+    const at = this.reserve(4 + value.length)
+    this.view.setUint32(at, value.length, true)
+    this.bytes.set(value, at + 4)
     return this
   }
 
