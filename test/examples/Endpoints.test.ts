@@ -8,7 +8,7 @@ import * as Path from "node:path"
 import { root } from "../project/Sources.ts"
 
 describe("examples of endpoints", () => {
-  for (const name of ["tcp-echo-lines", "udp"]) {
+  for (const name of ["tcp-echo-lines", "udp", "web-gateway"]) {
     it(`${name} prints what its README says`, () => {
       const readme = Fs.readFileSync(Path.join(root, "examples", name, "README.md"), "utf8")
       const promised = /```text\n([\s\S]*?)```/.exec(readme)![1]
