@@ -7,7 +7,15 @@
 import * as Result from "effect/Result"
 import { Decoder, Encoder, Etf } from "../../src/etf/index.ts"
 import { Term } from "../../src/term/index.ts"
-import { type Benchmark, calibrated, type Group, ratio, type Row, type Target, type Values } from "../harness/Benchmark.ts"
+import {
+  type Benchmark,
+  calibrated,
+  type Group,
+  ratio,
+  type Row,
+  type Target,
+  type Values
+} from "../harness/Benchmark.ts"
 import { type Sample, samples } from "./Terms.ts"
 
 const nanosEach = (count: number, f: () => unknown): number => {

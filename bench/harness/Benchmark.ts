@@ -9,12 +9,12 @@
  */
 
 /**
- * What a value is counted in. Smaller is better for all of them.
+ * What a value is counted in. Smaller is better for all of them but `1/s`.
  *
  * @category models
  * @since 0.1.0
  */
-export type Unit = "ns" | "us" | "ms" | "B"
+export type Unit = "ns" | "us" | "ms" | "B" | "1/s"
 
 /**
  * A bound a row is held to: a share of Erlang's figure in the same run, or an absolute one with the levels must, goal

@@ -20,8 +20,12 @@ const castsOf = (node: string, name: string, size: number, count: number) =>
       count,
       Effect.gen(function*() {
         if (size === 0) { for (let i = 0; i < count; i++) yield* sink.Plus({ n: 1 }) }
-        else { for (let i = 0; i < count; i++) yield* sink.Data({ bytes }) }
-        yield* check("what arrived", yield* sink.Take(undefined, { timeout: "1 minute" }), size === 0 ? count : count * size)
+        else for (let i = 0; i < count; i++) yield* sink.Data({ bytes })
+        yield* check(
+          "what arrived",
+          yield* sink.Take(undefined, { timeout: "1 minute" }),
+          size === 0 ? count : count * size
+        )
       })
     )
     return { [name]: each }

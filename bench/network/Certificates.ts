@@ -25,7 +25,17 @@ export const make = async (): Promise<Certificates | undefined> => {
   const key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
   try {
     await run("openssl", [
-      ...["req", "-x509", ...key, "-subj", "/CN=effect-otp benchmarks", "-keyout", file("ca.key"), "-out", file("ca.pem")],
+      ...[
+        "req",
+        "-x509",
+        ...key,
+        "-subj",
+        "/CN=effect-otp benchmarks",
+        "-keyout",
+        file("ca.key"),
+        "-out",
+        file("ca.pem")
+      ],
       ...["-addext", "keyUsage=critical,keyCertSign"]
     ])
     await run("openssl", [

@@ -13,11 +13,12 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Queue from "effect/Queue"
 import * as Scope from "effect/Scope"
+import type { Reference } from "../term/Reference.ts"
 import type { Address } from "./Address.ts"
 import type * as CallError from "./CallError.ts"
 import { type ExitReason, normal } from "./ExitReason.ts"
 import { callEffect, type RefBase, type Route } from "./internal/Client.ts"
-import { type CallEnvelope, CastEnvelope, type TermEnvelope } from "./internal/Envelope.ts"
+import { type CallEnvelope, CastEnvelope, TermEnvelope } from "./internal/Envelope.ts"
 import { forward as forwardEnvelope } from "./internal/Forward.ts"
 import { awaitEnd, awaitEndWithin, type SpawnOptions as StartOptions, startServer, tie } from "./internal/Lifecycle.ts"
 import { CurrentProcess, DEAD, type LocalProcess } from "./internal/LocalProcess.ts"
@@ -278,6 +279,57 @@ export const post = (process: LocalProcess, message: Message.Any, payload: unkno
     : process.infoEnvelope(Message.toValue(message, payload))
   if (process.mailboxLength < process.capacity) process.push(envelope)
   else settle(process, process.cast(envelope, undefined))
+}
+
+/**
+ * Puts a message into the mailbox of a process of this node whatever its bound: for messages whose number the receiver
+ * bounds itself, as demand does. It is never handled in the turn of the caller.
+ *
+ * @category sending
+ * @since 0.1.0
+ */
+export const insist = (process: LocalProcess, message: Message.Any, payload: unknown): void => {
+  if (!(process instanceof ServerProcess)) {
+    settle(process, process.deliverValue(Message.toValue(message, payload), undefined))
+    return
+  }
+  const { protocol } = process.behaviour
+  const index = protocol.indexByTag.get(message._tag)
+  process.push(
+    index !== undefined && protocol.messages[index]!.kind === message.kind
+      ? new CastEnvelope(process, index, payload)
+      : new TermEnvelope(process, Message.toValue(message, payload))
+  )
+}
+
+/**
+ * Has an instance monitor a process, here or on another node, as `Process.monitor` does it in a handler.
+ *
+ * @category processes
+ * @since 0.1.0
+ */
+export const monitor = (instance: LocalProcess, target: Process.Target): Reference => {
+  const address = Process.toAddress(target)
+  const { node } = instance
+  return (node.isRemote(address)
+    ? node.remote.monitor(instance, address)
+    : instance.monitor(node.resolve(address), address)).ref
+}
+
+/**
+ * Ends a monitor of an instance, and takes a Down that already waits out of its mailbox.
+ *
+ * @category processes
+ * @since 0.1.0
+ */
+export const demonitor = (instance: LocalProcess, ref: Reference): void => {
+  const { node } = instance
+  const key = node.keyOfReference(ref)
+  const held = key === undefined ? undefined : instance.monitors?.get(key)
+  if (held !== undefined && instance.demonitor(key!) && held.target === undefined) {
+    node.remote.demonitor(instance, held)
+  }
+  instance.flushDown(ref)
 }
 
 /**

@@ -5,5 +5,7 @@
  */
 export * as Dispatcher from "./Dispatcher.ts"
 export * as EventBuffer from "./EventBuffer.ts"
+export * as GenStage from "./GenStage.ts"
 export * as Intake from "./Intake.ts"
 export * as Outlet from "./Outlet.ts"
+export * as StageError from "./StageError.ts"

@@ -55,51 +55,41 @@ const warnings = <E>(
   })
 
 describe.skipIf(!erlangAvailable)("an event loop that is held up", () => {
-  it.live("[F18] ticks leave in time, and warnings name a server and a low-level process", () =>
-    Effect.gen(function*() {
-      const lines = yield* warnings((port) =>
-        Effect.scoped(Effect.gen(function*() {
-          const erl = yield* startErlang("tick_peer@127.0.0.1", {
-            epmdPort: port,
-            arguments: ["-kernel", "net_ticktime", "2"]
-          })
-          assert.strictEqual(yield* Node.ping(erl.name), "pong")
-          const server = yield* GenServer.start(HogServer, undefined, { name: "hog_server" })
-          yield* Process.spawn(() => Effect.forever(Effect.andThen(Effect.sleep(1000), Effect.sync(() => busy(200)))), {
-            name: "hog_process"
-          })
-          for (let i = 0; i < 6; i++) {
-            yield* Effect.sleep(800)
-            yield* server.Work({ millis: 200 })
-            assert.deepStrictEqual(yield* Node.nodes(), [erl.name])
-          }
-          assert.strictEqual(yield* erl.eval("length(nodes())"), "1")
-        }))
-      )
-      assert.isTrue(lines.some((line) => /hog_server.* held up the event loop for 2\d\d ms/.test(line)), lines.join("\n"))
-      assert.isTrue(lines.some((line) => /hog_process.* held up the event loop for \d+ ms/.test(line)), lines.join("\n"))
-    }), 30_000)
-
-  it.live("a server with much to do leaves the sockets their turn once it was seen to hold them up", () =>
-    Effect.gen(function*() {
-      yield* warnings((port) =>
-        Effect.scoped(Effect.gen(function*() {
-          const erl = yield* startErlang("tick_peer2@127.0.0.1", {
-            epmdPort: port,
-            arguments: ["-kernel", "net_ticktime", "2"]
-          })
-          assert.strictEqual(yield* Node.ping(erl.name), "pong")
-          const server = yield* GenServer.start(HogServer, undefined, { name: "hog_server" })
-          yield* server.Work({ millis: 300 })
-          yield* Effect.sleep(300)
-          // Four seconds of work in one go: twice the tick time.
-          yield* Effect.all(Array.from({ length: 200 }, () => server.Work({ millis: 20 }, { timeout: "20 seconds" })), {
-            concurrency: "unbounded",
-            discard: true
-          })
-          assert.deepStrictEqual(yield* Node.nodes(), [erl.name])
-          assert.strictEqual(yield* erl.eval("length(nodes())"), "1")
-        }))
-      )
-    }), 30_000)
+  it.live(
+    "[F18] ticks leave in time, and warnings name a server and a low-level process",
+    () =>
+      Effect.gen(function*() {
+        const lines = yield* warnings((port) =>
+          Effect.scoped(Effect.gen(function*() {
+            const erl = yield* startErlang("tick_peer@127.0.0.1", {
+              epmdPort: port,
+              arguments: ["-kernel", "net_ticktime", "2"]
+            })
+            assert.strictEqual(yield* Node.ping(erl.name), "pong")
+            const server = yield* GenServer.start(HogServer, undefined, { name: "hog_server" })
+            yield* Process.spawn(
+              () => Effect.forever(Effect.andThen(Effect.sleep(1000), Effect.sync(() => busy(200)))),
+              {
+                name: "hog_process"
+              }
+            )
+            for (let i = 0; i < 6; i++) {
+              yield* Effect.sleep(800)
+              yield* server.Work({ millis: 200 })
+              assert.deepStrictEqual(yield* Node.nodes(), [erl.name])
+            }
+            assert.strictEqual(yield* erl.eval("length(nodes())"), "1")
+          }))
+        )
+        assert.isTrue(
+          lines.some((line) => /hog_server.* held up the event loop for 2\d\d ms/.test(line)),
+          lines.join("\n")
+        )
+        assert.isTrue(
+          lines.some((line) => /hog_process.* held up the event loop for \d+ ms/.test(line)),
+          lines.join("\n")
+        )
+      }),
+    30_000
+  )
 })

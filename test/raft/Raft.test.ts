@@ -2,10 +2,10 @@
  * A replicated state machine as its users see it, on nodes that come and go.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Duration, Effect, Exit, Fiber, Layer, Option, Schema, Stream } from "effect"
+import { type Context, Duration, Effect, Exit, Fiber, Layer, Option, Schema, Stream } from "effect"
 import { CallError, ExitReason, GenServer, Message, Node, Process, Protocol } from "effect-otp"
 import { Raft, RaftError, RaftStorage } from "effect-otp/raft"
-import { MemoryCluster, TestNode } from "effect-otp/testing"
+import { type MemoryCluster, TestNode } from "effect-otp/testing"
 import { TestClock } from "effect/testing"
 import { everySeedOn } from "../testing/EverySeed.ts"
 

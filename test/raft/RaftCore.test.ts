@@ -575,3 +575,30 @@ describe("the function", () => {
     assert.strictEqual(state.log.lastIndex, 3)
   })
 })
+
+describe("a leader of another group", () => {
+  it("replaces nothing that is committed, and hears no answer to it", () => {
+    const story = new Story("abc")
+    story.elect("a")
+    story.propose("a", "x", "y")
+    story.deliver()
+    story.beat("a")
+    assert.deepStrictEqual(story.member("b").applied, ["x", "y"])
+    const term = story.state("b").term + 1
+    story.input("b", {
+      _tag: "Receive",
+      from: "c",
+      message: {
+        _tag: "Append",
+        term,
+        previousIndex: 1,
+        previousTerm: 1,
+        entries: [{ index: 2, term, content: { _tag: "Command", command: "z", size: 1 } }],
+        commit: 2,
+        round: 1
+      }
+    })
+    assert.strictEqual(story.terms("b"), "111")
+    assert.isEmpty(story.mail.filter(({ from, message }) => from === "b" && message._tag === "AppendReply"))
+  })
+})

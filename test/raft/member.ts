@@ -28,7 +28,10 @@ const main = Effect.gen(function*() {
     snapshotEvery: 500,
     options: { electionTimeout, heartbeat: 50 }
   })
-  yield* Effect.forkChild(Effect.tap(Process.awaitExit(member), (reason) => Effect.sync(() => console.error(name, ExitReason.format(reason), reason))))
+  // The test should say why a member has ended, not only that nobody leads.
+  yield* Effect.forkChild(
+    Effect.flatMap(Process.awaitExit(member), (reason) => Effect.logError(`${name}: ${ExitReason.format(reason)}`))
+  )
   const context = yield* Effect.context<Node.Node>()
   process.stdout.write("@ready\n")
   yield* Effect.callback<void>((resume) => {

@@ -3,7 +3,7 @@
  *
  * Ten times per second it looks whether it was woken in time. While that is so, nothing else happens. Once the loop was
  * held up it takes a closer look for a while: it notes which process gets its turn when, so that the next time it can name
- * the one that took too long, and it has bursts of work end early, so that sockets and timers are served between them.
+ * the one that took too long.
  *
  * It cannot interrupt synchronous code, nobody can: what it says comes when the loop is free again.
  *
@@ -23,8 +23,6 @@ export const hogMillis = 100
 const closeMillis = 30_000
 /** A process is named once in so long. */
 const againMillis = 10_000
-/** While it looks closely, work ends after so long for sockets and timers. */
-const sliceMillis = 50
 
 /** @since 0.1.0 */
 export class LoopWatch {
@@ -35,7 +33,6 @@ export class LoopWatch {
   private closeUntil = 0
   private process: LocalProcess | undefined = undefined
   private since = 0
-  private turnSince = 0
   private inTurn = false
   private found = false
   private readonly named: Map<string, number> = new Map()
@@ -89,9 +86,8 @@ export class LoopWatch {
     const now = this.now()
     if (!this.inTurn) {
       this.inTurn = true
-      this.turnSince = now
       this.node.runQueue.afterStack(this.endOfTurn)
-    } else if (now - this.turnSince > sliceMillis) this.node.runQueue.hurry()
+    }
     if (process === this.process) return
     this.judge(now)
     this.process = process
@@ -112,13 +108,17 @@ export class LoopWatch {
   }
 
   private tell(process: LocalProcess | undefined, millis: number, now: number): void {
-    const who = process === undefined ? "code outside of processes" : `process ${process.displayName}`
+    const who = process === undefined
+      ? "something that is no process (other code, a collection of garbage, a machine that is busy)"
+      : `process ${process.displayName}`
     const before = this.named.get(who)
     if (before !== undefined && now - before < againMillis) return
     this.named.set(who, now)
     Effect.runForkWith(this.node.context)(
       Effect.logWarning(
-        `${who} held up the event loop for ${Math.round(millis)} ms: meanwhile this node reads and sends nothing, and ` +
+        `${who} held up the event loop for ${
+          Math.round(millis)
+        } ms: meanwhile this node reads and sends nothing, and ` +
           "after a tick time the others take it for lost. Split the work, or move it to a worker thread"
       )
     )

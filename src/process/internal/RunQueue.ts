@@ -45,8 +45,6 @@ export class RunQueue {
   private items: Array<Runnable> = []
   private head = 0
   private armed = false
-  /** Whether the turn is over with what is running: everything else waits for the next burst. */
-  hurried = false
   /** How much more work the burst may do. */
   private room = 0
 
@@ -62,18 +60,12 @@ export class RunQueue {
 
   /** Whether a direct resumption is allowed at the present depth. */
   get shallow(): boolean {
-    return this.depth < this.maxDepth && !this.hurried
+    return this.depth < this.maxDepth
   }
 
   /** Says that an item was more work than one: a process that handled many messages, each of which may be costly. */
   spend(work: number): void {
     this.room -= work
-  }
-
-  /** Ends the turn with what is running: the rest waits for the event loop. */
-  hurry(): void {
-    this.room = 0
-    this.hurried = true
   }
 
   /** Has a function called when everything on the stack is done, before the event loop goes on. */
@@ -120,7 +112,6 @@ export class RunQueue {
 
   private burst(): void {
     const items = this.items
-    this.hurried = false
     // Work that a burst adds belongs to it as long as it has room: a chain of wake-ups stays in one turn.
     for (this.room = burst; this.room > 0 && this.head < items.length; this.room--) {
       const item = items[this.head++]!

@@ -456,7 +456,6 @@ export class ServerProcess extends LocalProcess {
       const effect = this.step(envelope)
       if (effect !== undefined) return effect
       if (this.status === EXITING) return LOOP
-      if (this.node.runQueue.hurried) break
     }
     this.requeue = true
     this.node.runQueue.spend(budget)

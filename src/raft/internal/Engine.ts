@@ -256,7 +256,16 @@ export class Engine {
     }
     const bytes = operation.payload.encode(payload)
     if (Result.isFailure(bytes)) return this.die(call, bytes.failure)
-    const waiting: Waiting = { serial: ref, tag, payload: bytes.success, call, sentAt: since, tries: 0, proposedIn: 0, since }
+    const waiting: Waiting = {
+      serial: ref,
+      tag,
+      payload: bytes.success,
+      call,
+      sentAt: since,
+      tries: 0,
+      proposedIn: 0,
+      since
+    }
     this.commands.set(ref, waiting)
     this.dispatch(waiting)
   }

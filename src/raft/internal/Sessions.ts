@@ -79,7 +79,9 @@ export class Sessions {
         member,
         Array.from({ length: reader.natural() }, () => {
           const session: Session = { id: reader.natural(), settled: reader.natural(), answers: new Map() }
-          for (let answers = reader.natural(); answers > 0; answers--) session.answers.set(reader.natural(), reader.raw())
+          for (let answers = reader.natural(); answers > 0; answers--) {
+            session.answers.set(reader.natural(), reader.raw())
+          }
           return session
         })
       )

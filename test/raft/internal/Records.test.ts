@@ -2,8 +2,8 @@
  * Bytes that are written and read again, wherever the memory of the writer ends.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { FastCheck } from "effect/testing"
 import { checksum, RecordReader, RecordWriter, scan } from "../../../src/raft/internal/Records.ts"
+import * as fc from "../../dist/generate.ts"
 
 type Item =
   | readonly ["byte", number]
@@ -11,11 +11,11 @@ type Item =
   | readonly ["raw", Uint8Array]
   | readonly ["texts", ReadonlyArray<string>]
 
-const item: FastCheck.Arbitrary<Item> = FastCheck.oneof(
-  FastCheck.tuple(FastCheck.constant("byte" as const), FastCheck.integer({ min: 0, max: 255 })),
-  FastCheck.tuple(FastCheck.constant("number" as const), FastCheck.double({ noNaN: true })),
-  FastCheck.tuple(FastCheck.constant("raw" as const), FastCheck.uint8Array({ maxLength: 3000 })),
-  FastCheck.tuple(FastCheck.constant("texts" as const), FastCheck.array(FastCheck.string({ unit: "binary" })))
+const item: fc.Arbitrary<Item> = fc.oneof(
+  fc.tuple(fc.constant("byte" as const), fc.integer({ min: 0, max: 255 })),
+  fc.tuple(fc.constant("number" as const), fc.nat(1e9).map((value) => value / 7)),
+  fc.tuple(fc.constant("raw" as const), fc.uint8Array({ maxLength: 3000 })),
+  fc.tuple(fc.constant("texts" as const), fc.array(fc.string()))
 )
 
 const write = (writer: RecordWriter, items: ReadonlyArray<Item>): RecordWriter => {
@@ -41,11 +41,11 @@ const read = (reader: RecordReader, items: ReadonlyArray<Item>): ReadonlyArray<I
 
 describe("records", () => {
   it("hold what was written", () => {
-    FastCheck.assert(FastCheck.property(FastCheck.array(item, { maxLength: 50 }), (items) => {
+    fc.check(fc.array(item, { maxLength: 50 }), (items) => {
       const reader = new RecordReader(write(new RecordWriter(), items).take(), 0)
       assert.deepStrictEqual(read(reader, items), items)
       assert.strictEqual(reader.left, 0)
-    }))
+    })
   })
 
   it("lose nothing where the memory of the writer ends", () => {
@@ -62,20 +62,18 @@ describe("records", () => {
   })
 
   it("are read one by one, or not at all", () => {
-    FastCheck.assert(
-      FastCheck.property(FastCheck.array(FastCheck.array(item, { maxLength: 5 }), { maxLength: 20 }), (records) => {
-        const writer = new RecordWriter()
-        for (const items of records) {
-          writer.begin()
-          write(writer, items)
-          writer.end()
-        }
-        const seen: Array<ReadonlyArray<Item>> = []
-        const verdict = scan(writer.take(), (reader) => seen.push(read(reader, records[seen.length]!)))
-        assert.deepStrictEqual(verdict, { _tag: "Whole" })
-        assert.deepStrictEqual(seen, records)
-      })
-    )
+    fc.check(fc.array(fc.array(item, { maxLength: 5 }), { maxLength: 20 }), (records) => {
+      const writer = new RecordWriter()
+      for (const items of records) {
+        writer.begin()
+        write(writer, items)
+        writer.end()
+      }
+      const seen: Array<ReadonlyArray<Item>> = []
+      const verdict = scan(writer.take(), (reader) => seen.push(read(reader, records[seen.length]!)))
+      assert.deepStrictEqual(verdict, { _tag: "Whole" })
+      assert.deepStrictEqual(seen, records)
+    })
   })
 
   it("[S32] a file that is cut anywhere is torn, and whole up to there", () => {
