@@ -66,8 +66,7 @@ const Changed = HttpRouter.use((router) =>
       connect: ({ connection }) => Effect.andThen(Events.subscribe(Changes), connection.write("listening")),
       frame: () => {},
       handlers: {
-        StockChanged: ({ left }, state, { connection }) =>
-          Effect.as(connection.write(`${left} left`), GenServer.next(state))
+        StockChanged: ({ left }, _, { connection }) => connection.write(`${left} left`)
       }
     }))
     yield* router.add("GET", "/changes", upgrade)
