@@ -81,7 +81,7 @@ export class Functions {
   private readonly node: string
   private readonly entries: Map<string, Entry> = new Map()
   /** Processes of the node beyond which nothing is started for others. */
-  maxProcesses = Infinity
+  maxProcesses: number = Infinity
   private refusals = 0
   private quietUntil = -Infinity
 

@@ -32,19 +32,85 @@ import { Change } from "./GroupModels.ts"
 import { fromWire, GroupTable, Memberships, PidMap, pidsOf } from "./GroupTable.ts"
 
 // A class has no form on the wire: what carries these can only be said on this node.
-const LocalPid = Schema.instanceOf(Pid)
-const LocalPids = Schema.Array(LocalPid)
-class Here {}
-const here = new Here()
-const OnlyHere = Schema.instanceOf(Here)
+const LocalPid: Schema.instanceOf<Pid> = Schema.instanceOf(Pid)
+const LocalPids: Schema.$Array<typeof LocalPid> = Schema.Array(LocalPid)
+class Here {
+  readonly here = true
+}
+const OnlyHere: Schema.instanceOf<Here> = Schema.instanceOf(Here)
 
-const NodeCame = Message.Info("NodeCame", { payload: { node: Schema.String, here: OnlyHere } })
+/** The messages that only this node may send carry it. */
+export const onlyHere: { readonly here: Here } = { here: new Here() }
 
-const messages = [
-  Message.Call("JoinGroup", { payload: { group: Etf.Term, pids: LocalPids } }),
-  Message.Call("LeaveGroup", { payload: { group: Etf.Term, pids: LocalPids }, success: Schema.Boolean }),
-  Message.Call("Members", { payload: { group: Etf.Term, local: Schema.Boolean, here: OnlyHere }, success: LocalPids }),
-  Message.Call("Groups", { payload: { local: Schema.Boolean, here: OnlyHere }, success: Schema.Array(Etf.Term) }),
+type Group = typeof Etf.Term
+type Local = { readonly local: Schema.Boolean; readonly here: typeof OnlyHere }
+type Call<Tag extends string, Fields extends Schema.Struct.Fields, Success extends Schema.Top> = Message.Message<
+  Tag,
+  "Call",
+  Schema.Struct<Fields>,
+  Success,
+  Schema.Never
+>
+type Said<Tag extends string, Kind extends "Cast" | "Info", Fields extends Schema.Struct.Fields> = Message.Message<
+  Tag,
+  Kind,
+  Schema.Struct<Fields>,
+  Schema.Void,
+  Schema.Never
+>
+
+// Declarations must be writable file by file: what is said is spelled out once as types, and once as values.
+type JoinGroup = Call<"JoinGroup", { readonly group: Group; readonly pids: typeof LocalPids }, Schema.Void>
+type LeaveGroup = Call<"LeaveGroup", { readonly group: Group; readonly pids: typeof LocalPids }, Schema.Boolean>
+type Members = Call<"Members", { readonly group: Group } & Local, typeof LocalPids>
+type Groups = Call<"Groups", Local, Schema.$Array<Group>>
+type Watch = Call<
+  "Watch",
+  {
+    readonly group: Schema.Option<Group>
+    readonly pid: typeof LocalPid
+    readonly ref: typeof Etf.Reference
+  },
+  Schema.$Array<Schema.Tuple<readonly [Group, typeof LocalPids]>>
+>
+type Unwatch = Call<"Unwatch", { readonly ref: typeof Etf.Reference; readonly here: typeof OnlyHere }, Schema.Boolean>
+type NodeCame = Said<"NodeCame", "Info", { readonly node: Schema.String; readonly here: typeof OnlyHere }>
+type Discover = Said<"Discover", "Info", { readonly peer: typeof Etf.Pid }>
+type Sync = Said<"Sync", "Cast", {
+  readonly peer: typeof Etf.Pid
+  readonly groups: Schema.$Array<Schema.Tuple<readonly [Group, Schema.$Array<typeof Etf.Pid>]>>
+}>
+type Join = Said<"Join", "Info", { readonly peer: typeof Etf.Pid; readonly group: Group; readonly pids: Group }>
+type Leave = Said<"Leave", "Info", {
+  readonly peer: typeof Etf.Pid
+  readonly pids: Group
+  readonly groups: Schema.$Array<Group>
+}>
+
+const NodeCame: NodeCame = Message.Info("NodeCame", { payload: { node: Schema.String, here: OnlyHere } })
+
+const pids = { group: Etf.Term, pids: LocalPids }
+const local = { local: Schema.Boolean, here: OnlyHere }
+
+export type GroupMessages =
+  | JoinGroup
+  | LeaveGroup
+  | Members
+  | Groups
+  | Watch
+  | Unwatch
+  | NodeCame
+  | Discover
+  | Sync
+  | Join
+  | Leave
+
+export const GroupProtocol: Protocol.Protocol<"ProcessGroup", GroupMessages> = Protocol.make(
+  "ProcessGroup",
+  Message.Call("JoinGroup", { payload: pids }),
+  Message.Call("LeaveGroup", { payload: pids, success: Schema.Boolean }),
+  Message.Call("Members", { payload: { group: Etf.Term, ...local }, success: LocalPids }),
+  Message.Call("Groups", { payload: local, success: Schema.Array(Etf.Term) }),
   Message.Call("Watch", {
     payload: { group: Schema.Option(Etf.Term), pid: LocalPid, ref: Etf.Reference },
     success: Schema.Array(Schema.Tuple([Etf.Term, LocalPids]))
@@ -58,17 +124,7 @@ const messages = [
   // One pid or a list of them.
   Message.Info("Join", { payload: { peer: Etf.Pid, group: Etf.Term, pids: Etf.Term } }),
   Message.Info("Leave", { payload: { peer: Etf.Pid, pids: Etf.Term, groups: Schema.Array(Etf.Term) } })
-] as const
-
-export type GroupMessages = (typeof messages)[number]
-
-export const GroupProtocol: Protocol.Protocol<"ProcessGroup", GroupMessages> = Protocol.make(
-  "ProcessGroup",
-  ...messages
 )
-
-/** The messages that only this node may send carry it. */
-export const onlyHere = { here } as const
 
 interface Member {
   readonly ref: Reference
