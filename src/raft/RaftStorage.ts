@@ -112,9 +112,13 @@ export const file = (
     Effect.gen(function*() {
       const fs = yield* FileSystem.FileSystem
       const path = yield* Path.Path
-      return { open: (group) => open(fs, path, path.join(directory, encodeURIComponent(group))) }
+      return { open: (group) => open(fs, path, path.join(directory, folderOf(group))) }
     })
   )
+
+/** The name of a group as one of a directory: none of them is a way out of where it belongs. */
+const folderOf = (group: string): string =>
+  /^\.{0,2}$/.test(group) ? `%${group.replaceAll(".", "2E")}` : encodeURIComponent(group)
 
 const logName = /^log-(\d{16})$/
 const snapshotName = /^snapshot-(\d{16})$/
@@ -133,12 +137,22 @@ const open = (
     const corrupt = (name: string, detail: string) =>
       new RaftStorageError({ path: path.join(directory, name), reason: "Corrupt", detail })
 
-    /** Makes the names in the directory last. */
-    const syncDirectory = io(
-      Effect.scoped(Effect.flatMap(fs.open(directory, { flag: "r" }), (handle) =>
-        handle.sync)),
-      "."
-    )
+    /** Makes the names in a directory last. */
+    const sync = (name: string) =>
+      io(
+        Effect.scoped(Effect.flatMap(fs.open(name, { flag: "r" }), (handle) =>
+          handle.sync)),
+        "."
+      )
+    const syncDirectory = sync(directory)
+
+    /** The directory, and those above it that are not there: each is a name in another, which must last as well. */
+    const makeDirectory = Effect.gen(function*() {
+      const missing: Array<string> = []
+      for (let at = path.resolve(directory); !(yield* io(fs.exists(at), ".")); at = path.dirname(at)) missing.push(at)
+      yield* io(fs.makeDirectory(directory, { recursive: true }), ".")
+      for (const made of missing) yield* sync(path.dirname(made))
+    })
 
     /** A file that is there whole or not at all. */
     const writeWhole = (name: string, bytes: Uint8Array): Effect.Effect<void, RaftStorageError> =>
@@ -192,7 +206,7 @@ const open = (
     })
 
     const recover = Effect.gen(function*() {
-      yield* io(fs.makeDirectory(directory, { recursive: true }), ".")
+      yield* makeDirectory
       const names = yield* io(fs.readDirectory(directory), ".")
       current = Math.max(0, ...names.map((name) => Number(logName.exec(name)?.[1] ?? 0)))
       if (current === 0) {

@@ -124,14 +124,15 @@ export interface Dispatcher<in out E> {
   readonly begin: (seed: number) => Dispatching<E>
 }
 
-/**
- * Whether a subscription or demand was refused.
- *
- * @category guards
- * @since 0.1.0
- */
-export const isRefused = <E>(answer: Dispatching<E> | Step<E> | Refused): answer is Refused =>
-  "_tag" in answer && answer._tag === "Refused"
+export {
+  /**
+   * Whether a subscription or demand was refused.
+   *
+   * @category guards
+   * @since 0.1.0
+   */
+  isRefused
+} from "./internal/Demands.ts"
 
 /**
  * Options of {@link demand}.

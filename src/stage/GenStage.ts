@@ -12,7 +12,8 @@
  * to its, across nodes. What comes from another node is decoded by the schema of the events; what does not fit cancels
  * the subscription and reaches no callback.
  *
- * Refuses: to promise delivery. Events on their way to a consumer that crashes are lost with it, as messages are.
+ * Refuses: demand of more than a million events in one subscription, because a producer would have to make that many at
+ * once; it is cancelled. And to promise delivery. Events on their way to a consumer that crashes are lost with it, as messages are.
  *
  * @example
  * ```ts

@@ -22,9 +22,9 @@ import type { Down, Exit as ExitSignal } from "../process/Signal.ts"
 import type { Transition } from "../process/Transition.ts"
 import * as Dispatcher from "./Dispatcher.ts"
 import type { Keep } from "./EventBuffer.ts"
-import { type Definition, Emit as EmitClass } from "./internal/Stage.ts"
 import { compile } from "./internal/stageBehaviour.ts"
 import * as StageMessage from "./internal/StageMessage.ts"
+import { type Definition, Emit as EmitClass } from "./internal/StageModel.ts"
 import type { SubscribeOptions } from "./Subscription.ts"
 
 // --- types -----------------------------------------------------------------------------------------------------------
@@ -203,7 +203,7 @@ export interface Output<Ev extends Schema.Top> {
   /** The events it produces. */
   readonly event: Ev
   /** Who gets which event; `Dispatcher.demand()` by default. */
-  readonly dispatcher?: Dispatcher.Dispatcher<NoInfer<Ev["Type"]>>
+  readonly dispatcher?: Dispatcher.Dispatcher<Ev["Type"]>
   /** How many events wait when nobody has asked for them; 10 000 by default. */
   readonly bufferSize?: number
   /** Which events a full buffer keeps; the `last` by default. */
@@ -261,6 +261,7 @@ const build = (kind: string, options: Untyped, bufferSize: number | undefined): 
     terminate: undefined,
     format: undefined,
     subscribeTo: undefined,
+    holds: false,
     handlers: {},
     ...options,
     name,

@@ -53,6 +53,8 @@ const SubscriptionEndedBase: ErrorOf<SubscriptionEnded, "SubscriptionEnded", {
  */
 export class SubscriptionEnded extends SubscriptionEndedBase {
   override get message(): string {
-    return `the subscription to ${this.producer} ended with ${ExitReason.format(this.reason)}; subscribe again, or restart the producer`
+    return `the subscription to ${this.producer} ended with ${
+      ExitReason.format(this.reason)
+    }; subscribe again, or restart the producer`
   }
 }

@@ -18,7 +18,8 @@ import type { CallError, StartError } from "../process/CallError.ts"
 import * as ExitReason from "../process/ExitReason.ts"
 import type { Node } from "../process/Node.ts"
 import * as Process from "../process/Process.ts"
-import { Finish, type Stage as RunningStage, stageOf } from "./internal/Stage.ts"
+import { type Stage as RunningStage, stageOf } from "./internal/Stage.ts"
+import { Finish } from "./internal/StageModel.ts"
 import * as Stage from "./Stage.ts"
 import { type SubscribeError, SubscriptionEnded } from "./StageError.ts"
 import * as Subscription from "./Subscription.ts"
@@ -100,7 +101,7 @@ const named = (target: { readonly address: { toString(): string } }): string => 
 /**
  * The events of a producer as a stream, of this node or another one. The first pull subscribes and asks for `maxDemand`;
  * with each chunk that is pulled, as much is asked for again. The stream ends when the producer ends in an orderly way,
- * and fails with `SubscriptionEnded` otherwise; interruption and early ends cancel the subscription.
+ * and fails with `SubscriptionEnded` otherwise; interruption and early ends cancel the subscription with `shutdown`.
  *
  * @category streams
  * @since 0.1.0
@@ -134,7 +135,6 @@ export const toStream = <E>(
       demand: "manual",
       cancel: "temporary"
     })
-    yield* Effect.addFinalizer(() => Subscription.cancel(subscription))
     yield* Subscription.ask(subscription, maxDemand)
     let pulled = 0
     const pull = Effect.flatMap(
@@ -142,7 +142,9 @@ export const toStream = <E>(
         // What was pulled before is done: there is room for as much.
         const again = pulled
         pulled = 0
-        return again === 0 ? Queue.take(parts) : Effect.andThen(Subscription.ask(subscription, again), Queue.take(parts))
+        return again === 0
+          ? Queue.take(parts)
+          : Effect.andThen(Subscription.ask(subscription, again), Queue.take(parts))
       }),
       (part): Pull.Pull<Arr.NonEmptyReadonlyArray<E>, SubscriptionEnded, void> => {
         if (part._tag === "Events") {

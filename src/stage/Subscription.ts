@@ -15,12 +15,8 @@ import type * as Process from "../process/Process.ts"
 import type { Ref } from "../process/ProcessRef.ts"
 import type { Reference } from "../term/Reference.ts"
 import type { Term } from "../term/Term.ts"
-import {
-  type CancelMode as InternalCancelMode,
-  type Stage as RunningStage,
-  stageOf,
-  type SubscribeRequest
-} from "./internal/Stage.ts"
+import { type Stage as RunningStage, stageOf } from "./internal/Stage.ts"
+import type { CancelMode as InternalCancelMode, SubscribeRequest } from "./internal/StageModel.ts"
 import type { Consumer, Producer } from "./Stage.ts"
 import type { SubscribeError } from "./StageError.ts"
 
@@ -160,7 +156,11 @@ export const resubscribe = <E>(
         consumer,
         "resubscribe",
         (stage) =>
-          stage.resubscribe(subscription.tag as Reference, requestOf(producer, options), options?.reason ?? ExitReason.normal)
+          stage.resubscribe(
+            subscription.tag as Reference,
+            requestOf(producer, options),
+            options?.reason ?? ExitReason.normal
+          )
       ),
       (tag): Subscription => ({ stage: consumer, tag })
     ),
@@ -178,7 +178,8 @@ export const resubscribe = <E>(
 export const cancel = (
   subscription: Subscription,
   reason: ExitReason.ExitReason = ExitReason.shutdown
-): Effect.Effect<void, never, Node> => tell(subscription.stage, (stage) => stage.cancel(subscription.tag as Term, reason))
+): Effect.Effect<void, never, Node> =>
+  tell(subscription.stage, (stage) => stage.cancel(subscription.tag as Term, reason))
 
 /**
  * Asks for events by hand, under manual demand. What would go above the maximum waits until events have come.
@@ -201,7 +202,8 @@ export const buffered = <E>(producer: Producer<E>): Effect.Effect<number, CallEr
   inside(producer, "buffered", (stage) => Effect.sync(() => stage.outlet?.buffered ?? 0))
 
 /**
- * Has the `info` callback of a stage called with a value when all events that wait now have gone out.
+ * Has the `info` callback of a stage called with a value when all events that wait now have gone out. For stages of this
+ * node; nothing happens when there is none.
  *
  * @category producers
  * @since 0.1.0
@@ -211,7 +213,7 @@ export const info = (stage: { readonly address: Address }, value: unknown): Effe
 
 /**
  * Has demand passed on to the `demand` callback (`forward`), or kept back and added up (`accumulate`): so that a producer
- * begins when all its consumers are there.
+ * begins when all its consumers are there. For producers of this node; nothing happens when there is none.
  *
  * @category producers
  * @since 0.1.0

@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+export * as ConsumerSupervisor from "./ConsumerSupervisor.ts"
 export * as Dispatcher from "./Dispatcher.ts"
 export * as EventBuffer from "./EventBuffer.ts"
 export * as GenStage from "./GenStage.ts"

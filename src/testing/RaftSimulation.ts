@@ -119,8 +119,7 @@ interface Member {
 
 const options: Partial<RaftCore.Options> = {
   maxEntries: 16,
-  window: 4,
-  snapshotTimeout: 1500
+  window: 4
 }
 const empty: Digest = { commands: 0, hash: 17 }
 const nobody: Membership = { voters: [], learners: [] }
@@ -246,6 +245,8 @@ class Group {
         ...options,
         electionTimeout: this.electionTimeout,
         heartbeat: this.electionTimeout / 4,
+        // A snapshot that was lost with the last fault must be on its way again before a leader is overdue.
+        snapshotTimeout: Math.min(1500, 5 * this.electionTimeout),
         reads: this.reads
       },
       recovered: { term: disk.term, votedFor: disk.votedFor, snapshot: disk.snapshot, entries: [...disk.entries] },

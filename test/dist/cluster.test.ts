@@ -187,19 +187,23 @@ describe("nodes among themselves", () => {
       })))
     }), 20_000)
 
-  it.live("what a fiber that is no process sends to one receiver keeps its order as well", () =>
-    Effect.gen(function*() {
-      const port = yield* freePort
-      const a = yield* member("a@127.0.0.1", port)
-      const b = yield* member("b@127.0.0.1", port)
-      yield* b.run(GenServer.startDetached(WorkerServer, undefined, { name: "worker" }))
-      const count = 60
-      yield* a.run(Effect.gen(function*() {
-        const worker = yield* Node.remote(Worker, { name: "worker", node: b.name })
-        for (let n = 0; n < count; n++) yield* worker.Note({ n, body: new Uint8Array(n % 7 === 0 ? 1_000_000 : 10) })
-        assert.deepStrictEqual(yield* worker.Seen(), Array.from({ length: count }, (_, n) => n))
-      }))
-    }), 20_000)
+  it.live(
+    "what a fiber that is no process sends to one receiver keeps its order as well",
+    () =>
+      Effect.gen(function*() {
+        const port = yield* freePort
+        const a = yield* member("a@127.0.0.1", port)
+        const b = yield* member("b@127.0.0.1", port)
+        yield* b.run(GenServer.startDetached(WorkerServer, undefined, { name: "worker" }))
+        const count = 60
+        yield* a.run(Effect.gen(function*() {
+          const worker = yield* Node.remote(Worker, { name: "worker", node: b.name })
+          for (let n = 0; n < count; n++) yield* worker.Note({ n, body: new Uint8Array(n % 7 === 0 ? 1_000_000 : 10) })
+          assert.deepStrictEqual(yield* worker.Seen(), Array.from({ length: count }, (_, n) => n))
+        }))
+      }),
+    20_000
+  )
 
   it.live("a large reply arrives before the end of the process that gave it", () =>
     Effect.gen(function*() {

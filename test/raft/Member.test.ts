@@ -2,11 +2,12 @@
  * One member and what may come to it: strangers, old letters, slow disks, patient callers.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Exit, Fiber, Layer, Schema } from "effect"
+import { type Context, Duration, Effect, Exit, Fiber, Layer, Result, Schema } from "effect"
 import { GenServer, Message, Node, Process, Protocol } from "effect-otp"
 import { Raft, type RaftCore, RaftStorage } from "effect-otp/raft"
 import { MemoryCluster, TestNode } from "effect-otp/testing"
 import { TestClock } from "effect/testing"
+import * as EtfSchema from "../../src/etf/EtfSchema.ts"
 import * as MessageBytes from "../../src/raft/internal/MessageBytes.ts"
 import { makeRandom } from "../term/randomTerm.ts"
 
@@ -107,6 +108,40 @@ describe("a member", () => {
       assert.isTrue(Exit.isFailure(yield* Fiber.join(read)))
     }).pipe(Effect.scoped, Effect.provide([TestNode.layer(), RaftStorage.memory])))
 
+  it.effect("[S34] applies a command that comes twice once, and none that its sender no longer waits for", () =>
+    Effect.gen(function*() {
+      const { name } = yield* Node.Node
+      const counter = yield* GenServer.start(CounterRaft, { ...options, members: [name] })
+      yield* pass("2 seconds")
+      const payload = Result.getOrThrow(
+        EtfSchema.compile(Schema.Struct({ n: Schema.Int })).encode({ n: 1 })
+      )
+      const add = (serial: number, settled: number, session = 5) =>
+        say(
+          "x@test",
+          MessageBytes.encode({
+            _tag: "Command",
+            command: MessageBytes.encodeCommand({ origin: "x@test", session, serial, settled, tag: "Add", payload })
+          })
+        )
+      // As after a change of leaders: the old one's entry is committed, and the new one is asked as well.
+      yield* add(1, 1)
+      yield* add(1, 1)
+      yield* add(2, 1)
+      yield* pass("1 second")
+      yield* add(1, 1)
+      yield* pass("1 second")
+      assert.strictEqual(yield* counter.Get(), 2)
+      yield* add(9, 9)
+      yield* add(3, 1)
+      yield* pass("1 second")
+      assert.strictEqual(yield* counter.Get(), 3)
+      // Another life of the same member counts from one again.
+      yield* add(1, 1, 6)
+      yield* pass("1 second")
+      assert.strictEqual(yield* counter.Get(), 4)
+    }).pipe(Effect.scoped, Effect.provide([TestNode.layer(), RaftStorage.memory])))
+
   it.effect("is unmoved by what strangers send, in whatever form", () =>
     Effect.gen(function*() {
       const { name } = yield* Node.Node
@@ -178,6 +213,40 @@ describe("a member", () => {
 
 describe("a group", () => {
   const nodes = ["a@test", "b@test", "c@test"]
+
+  it.effect("[S34] what was under way when the leader died counts once", () =>
+    Effect.gen(function*() {
+      const cluster = yield* MemoryCluster.MemoryCluster
+      const kept = new Map<string, Context.Context<RaftStorage.RaftStorage>>()
+      for (const node of nodes) kept.set(node, yield* Layer.build(Layer.fresh(RaftStorage.memory)))
+      const start = (node: string) =>
+        cluster.on(node, GenServer.startDetached(CounterRaft, { ...options, members: nodes })).pipe(
+          Effect.provideContext(kept.get(node)!)
+        )
+      for (const node of nodes) yield* start(node)
+      yield* pass("5 seconds")
+      for (let i = 1; i <= 12; i++) {
+        const { leader } = yield* cluster.on("a@test", Raft.status("counter"))
+        const [one, other] = nodes.filter((node) => node !== leader)
+        const counter = yield* cluster.on(one!, GenServer.named(Counter, "counter"))
+        // The one that asks does not hear that its command is in the log: the other one knows, and may lead next.
+        const added = yield* Effect.forkChild(counter.Add({ n: 1 }, { timeout: "1 minute" }))
+        yield* TestClock.adjust(Duration.millis(i % 4))
+        yield* cluster.disconnect(leader!, one!)
+        yield* TestClock.adjust("1 millis")
+        yield* cluster.kill(leader!)
+        yield* pass("4 seconds")
+        assert.strictEqual(yield* Fiber.join(added), i)
+        const there = yield* cluster.on(other!, GenServer.named(Counter, "counter"))
+        const read = yield* Effect.forkChild(there.Get())
+        yield* pass("1 second")
+        assert.strictEqual(yield* Fiber.join(read), i)
+        yield* cluster.restart(leader!)
+        yield* cluster.connect(leader!, one!)
+        yield* start(leader!)
+        yield* pass("3 seconds")
+      }
+    }).pipe(Effect.scoped, Effect.provide(MemoryCluster.layer(nodes))))
 
   it.effect("a caller that waits for minutes is answered once there is a majority", () =>
     Effect.gen(function*() {

@@ -257,12 +257,40 @@ describe("storage in files", () => {
         const fs = yield* FileSystem.FileSystem
         yield* Effect.scoped(Effect.gen(function*() {
           const service = yield* RaftStorage.RaftStorage
-          for (const group of ["../../outside", "a/b", "ü"]) {
+          for (const group of ["../../outside", "a/b", "ü", "..", ".", ""]) {
             const storage = yield* service.open(group)
             yield* storage.recover
           }
         })).pipe(open(root))
-        assert.deepStrictEqual((yield* fs.readDirectory(root)).sort(), ["%C3%BC", "..%2F..%2Foutside", "a%2Fb"].sort())
+        assert.deepStrictEqual(
+          (yield* fs.readDirectory(root)).sort(),
+          ["%", "%2E", "%2E2E", "%C3%BC", "..%2F..%2Foutside", "a%2Fb"].sort()
+        )
+      }))
+
+    it.effect("[S32] every directory that it makes is made to last, as a name in the one above", () =>
+      Effect.gen(function*() {
+        const root = yield* directory
+        const fs = yield* FileSystem.FileSystem
+        const path = yield* Path.Path
+        const synced = new Set<string>()
+        const watching = FileSystem.FileSystem.of({
+          ...fs,
+          open: (name, options) =>
+            Effect.map(fs.open(name, options), (file) =>
+              new Proxy(file, {
+                get: (target, key, receiver) => {
+                  if (key !== "sync") return Reflect.get(target, key, receiver)
+                  return Effect.tap(target.sync, () => Effect.sync(() => synced.add(name)))
+                }
+              }))
+        })
+        yield* recovered.pipe(
+          Effect.provide(
+            Layer.provide(RaftStorage.file(path.join(root, "x", "y")), Layer.succeed(FileSystem.FileSystem, watching))
+          )
+        )
+        for (const name of ["", "x", "x/y", "x/y/group"]) assert.isTrue(synced.has(path.join(root, name)), name)
       }))
   })
 })

@@ -140,7 +140,7 @@ describe("three members in processes of their own", () => {
                 name: group,
                 node: members[Math.floor(Math.random() * members.length)]!
               })
-              const kind = (["swap", "read", "write", "read"] as const)[i % 4]!
+              const kind = (["swap", "read", "swap", "write"] as const)[i % 4]!
               const value = ++unique
               const timeout = { timeout: "1500 millis" } as const
               const invoked = yield* millis

@@ -251,7 +251,11 @@ describe("the broadcast dispatcher", () => {
     assert.deepStrictEqual(t.got[1], [2, 4])
     t.emit(6)
     assert.strictEqual(t.outlet.buffered, 1)
-    assert.deepStrictEqual(t.asked, [2, 1], "once for both, and once when the 5 that came were too many of the wrong ones")
+    assert.deepStrictEqual(
+      t.asked,
+      [2, 1],
+      "once for both, and once when the 5 that came were too many of the wrong ones"
+    )
   })
 
   it("[S26] who subscribes late misses the past", () => {
@@ -467,7 +471,9 @@ const schedule = (kind: Kind, seed: number): void => {
     requested += work.demand
     for (const { consumer, events } of work.deliveries) {
       const subscriber = subscribers.get(consumer) ?? fail(`events for ${consumer}, which is gone`)
-      if (events.length > subscriber.asked) fail(`${events.length} events for ${consumer}, which asked ${subscriber.asked}`)
+      if (events.length > subscriber.asked) {
+        fail(`${events.length} events for ${consumer}, which asked ${subscriber.asked}`)
+      }
       subscriber.asked -= events.length
       for (const event of events) {
         if (event <= subscriber.last) fail(`event ${event} after ${subscriber.last} for ${consumer}`)
@@ -551,7 +557,9 @@ const schedule = (kind: Kind, seed: number): void => {
     if (!once && emitted !== delivered.size + kept) {
       fail(`${emitted} events, of which ${delivered.size} delivered, ${kept} kept or counted`)
     }
-    if (!once) for (const [event, times] of delivered) if (times !== 1) fail(`event ${event} went out ${times} times`)
+    if (!once) {
+      for (const [event, times] of delivered) if (times !== 1) fail(`event ${event} went out ${times} times`)
+    }
     if (outlet.buffer.length > bufferSize) fail("the buffer is larger than allowed")
     // The producer is asked for exactly what can be delivered, and not twice.
     if (outlet.owed > requested) fail("more owed than was ever asked for")

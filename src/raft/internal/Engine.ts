@@ -19,7 +19,6 @@ import * as PubSub from "effect/PubSub"
 import * as Queue from "effect/Queue"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
-import type { Compiled } from "../../etf/Compiled.ts"
 import * as Behaviour from "../../process/Behaviour.ts"
 import * as CallError from "../../process/CallError.ts"
 import * as ExitReason from "../../process/ExitReason.ts"
@@ -27,33 +26,11 @@ import * as RaftCore from "../RaftCore.ts"
 import type { Entry, MemberId, Membership, Snapshot } from "../RaftEntry.ts"
 import type { RaftStorageError } from "../RaftError.ts"
 import type { Storage } from "../RaftStorage.ts"
+import * as Machine from "./Machine.ts"
 import * as MessageBytes from "./MessageBytes.ts"
+import { Outboxes } from "./Outboxes.ts"
 import { RecordReader, RecordWriter } from "./Records.ts"
 import { Sessions } from "./Sessions.ts"
-
-/** What a command or a read came to. */
-export interface Outcome {
-  /** The answer; a cast has none. */
-  readonly exit: Exit.Exit<unknown, unknown> | undefined
-  readonly state: unknown
-}
-
-/** One message of the protocol, ready for bytes. */
-export interface Operation {
-  readonly payload: Compiled<unknown>
-  readonly success: Compiled<unknown>
-  readonly error: Compiled<unknown>
-  /** Whether it is a read, which goes through no log. */
-  readonly reads: boolean
-  readonly run: (payload: unknown, state: unknown) => Outcome
-}
-
-/** The replicated state machine. */
-export interface Machine {
-  readonly operations: ReadonlyMap<string, Operation>
-  readonly state: Compiled<unknown>
-  readonly initial: unknown
-}
 
 /** How a member is set up. */
 export interface Setup {
@@ -104,7 +81,7 @@ interface Waiting {
 /** A read whose caller waits here. */
 interface Reading {
   readonly call: Call
-  readonly run: (state: unknown) => Outcome
+  readonly run: (state: unknown) => Machine.Outcome
   /** Once the leader has said so. */
   index: number | undefined
   readonly since: number
@@ -124,12 +101,6 @@ type Asked =
   | { readonly _tag: "Changing"; readonly changing: Changing }
   | { readonly _tag: "Transferring"; readonly call: Call }
 
-const SUCCESS = 0
-const FAILURE = 1
-const DEFECT = 2
-
-/** Messages that may wait for a member that is slow to take them; older ones are dropped, which Raft can bear. */
-const outboxSize = 1000
 /** Casts, and calls from other nodes, whose callers cannot be asked whether they still wait, are given up after so long. */
 const forgetAfterMillis = 60_000
 /** An unanswered command is sent again after one election timeout, then two, at most so many: a slow leader needs no more. */
@@ -160,14 +131,13 @@ class Alarm extends Behaviour.Timer {
 export class Engine {
   readonly events: PubSub.PubSub<RaftCore.Event>
   private readonly setup: Setup
-  private readonly machine: Machine
+  private readonly machine: Machine.Machine
   private readonly storage: Storage
   private readonly instance: Behaviour.Instance
   private readonly alarm = new Alarm(() => this.ring())
   private readonly writes: Queue.Queue<Write>
   private readonly unwritten: Array<Write> = []
-  /** What is to be sent to each member, for as long as there is something. */
-  private readonly outboxes = new Map<MemberId, Array<Uint8Array>>()
+  private readonly outboxes: Outboxes
   private readonly asked = new Map<number, Asked>()
   private readonly commands = new Map<number, Waiting>()
   private readonly reads = new Map<number, Reading>()
@@ -186,7 +156,7 @@ export class Engine {
 
   private constructor(
     setup: Setup,
-    machine: Machine,
+    machine: Machine.Machine,
     storage: Storage,
     instance: Behaviour.Instance,
     events: PubSub.PubSub<RaftCore.Event>,
@@ -199,6 +169,7 @@ export class Engine {
     this.instance = instance
     this.events = events
     this.writes = writes
+    this.outboxes = new Outboxes(setup.send, setup.fork)
     this.now = () => instance.node.timers.now()
     this.state = machine.initial
     this.sessions = new Sessions()
@@ -217,7 +188,7 @@ export class Engine {
   /** A member with what its storage holds, at work until the scope closes. */
   static make(
     setup: Setup,
-    machine: Machine,
+    machine: Machine.Machine,
     storage: Storage,
     instance: Behaviour.Instance
   ): Effect.Effect<Engine, RaftStorageError, Scope.Scope> {
@@ -248,7 +219,7 @@ export class Engine {
       // A cast is never a read.
       this.reads.set(ref, {
         call: call!,
-        run: (state) => this.run(operation, payload, state),
+        run: (state) => Machine.run(operation, payload, state),
         index: undefined,
         since
       })
@@ -400,32 +371,7 @@ export class Engine {
   }
 
   private post({ message, to }: Letter): void {
-    this.sendBytes(to, MessageBytes.encode(message))
-  }
-
-  /**
-   * Puts bytes into the box of a member, which a fiber of its own empties: a dead member holds up nobody else. An empty box is
-   * thrown away, so that members which are gone, and strangers, leave nothing behind.
-   */
-  private sendBytes(to: MemberId, bytes: Uint8Array): void {
-    const outbox = this.outboxes.get(to)
-    if (outbox !== undefined) {
-      outbox.push(bytes)
-      if (outbox.length > outboxSize) outbox.shift()
-      return
-    }
-    const begun = [bytes]
-    this.outboxes.set(to, begun)
-    const empty = Effect.suspend(() => {
-      const taken = begun.splice(0)
-      return Effect.forEach(taken, (each) => this.setup.send(to, each), { discard: true })
-    })
-    this.setup.fork(
-      Effect.andThen(
-        Effect.repeat(empty, { while: () => begun.length > 0 }),
-        Effect.sync(() => this.outboxes.delete(to))
-      )
-    )
+    this.outboxes.put(to, MessageBytes.encode(message))
   }
 
   // --- commands ---
@@ -445,7 +391,7 @@ export class Engine {
       payload: waiting.payload
     })
     if (core.leader === setup.id) this.propose(waiting.serial, command)
-    else this.sendBytes(core.leader, MessageBytes.encode({ _tag: "Command", command }))
+    else this.outboxes.put(core.leader, MessageBytes.encode({ _tag: "Command", command }))
   }
 
   /** What is proposed in one turn becomes one step: one write, one message to each member. */
@@ -513,7 +459,9 @@ export class Engine {
     const { setup } = this
     let answer = this.sessions.known(command)
     if (answer === undefined) {
-      answer = this.perform(command)
+      const performed = Machine.perform(this.machine, command, this.state)
+      this.state = performed.state
+      answer = performed.answer
       this.sessions.remember(command, answer)
     }
     if (answer !== null && command.origin === setup.id && command.session === setup.session) {
@@ -521,47 +469,18 @@ export class Engine {
     }
   }
 
-  /** Changes the state machine; what comes of it, as bytes. It must do the same on every member. */
-  private perform({ payload, tag }: MessageBytes.Command): Uint8Array {
-    const operation = this.machine.operations.get(tag)
-    const defect = (text: string): Uint8Array => new RecordWriter().byte(DEFECT).text(text).take()
-    if (operation === undefined) return defect(`no message of the protocol is called ${tag}`)
-    const value = operation.payload.decode(payload)
-    if (Result.isFailure(value)) return defect(value.failure.message)
-    const { exit, state } = this.run(operation, value.success, this.state)
-    this.state = state
-    if (exit === undefined || Exit.isSuccess(exit)) {
-      const bytes = operation.success.encode(exit?.value)
-      return Result.isFailure(bytes)
-        ? defect(bytes.failure.message)
-        : new RecordWriter().byte(SUCCESS).raw(bytes.success).take()
-    }
-    const error = Cause.findError(exit.cause)
-    if (Result.isFailure(error)) return defect(String(Cause.squash(exit.cause)))
-    const bytes = operation.error.encode(error.success)
-    return Result.isFailure(bytes)
-      ? defect(bytes.failure.message)
-      : new RecordWriter().byte(FAILURE).raw(bytes.success).take()
-  }
-
-  /** A throw must not end the process: every member would throw at the same entry, again after each restart. */
-  private run(operation: Operation, payload: unknown, state: unknown): Outcome {
-    const outcome = Result.try(() => operation.run(payload, state))
-    return Result.isFailure(outcome) ? { exit: Exit.die(outcome.failure), state } : outcome.success
-  }
-
   private settle(serial: number, answer: Uint8Array): void {
     const waiting = this.commands.get(serial)
     if (waiting === undefined) return
     this.commands.delete(serial)
     if (waiting.call === undefined) return
-    const operation = this.machine.operations.get(waiting.tag)!
-    const reader = new RecordReader(answer, 0)
-    const kind = reader.byte()
-    if (kind === DEFECT) return this.die(waiting.call, new Error(reader.text()))
-    const value = (kind === SUCCESS ? operation.success : operation.error).decode(reader.raw())
-    if (Result.isFailure(value)) return this.die(waiting.call, value.failure)
-    waiting.call.complete(kind === SUCCESS ? Exit.succeed(value.success) : Exit.fail(value.success))
+    this.end(waiting.call, Machine.read(this.machine.operations.get(waiting.tag)!, answer))
+  }
+
+  /** Ends a call. What its protocol does not know becomes a failure of the call itself. */
+  private end(call: Call, exit: Exit.Exit<unknown, unknown>): void {
+    if (Exit.isFailure(exit) && Cause.hasDies(exit.cause)) this.die(call, Cause.squash(exit.cause))
+    else call.complete(exit)
   }
 
   private settleFromSessions(): void {
@@ -598,7 +517,7 @@ export class Engine {
     const ref = this.refs
     if (core.leader === undefined) return
     if (core.leader !== setup.id) {
-      return this.sendBytes(core.leader, MessageBytes.encode({ _tag: "Read", session: setup.session, ref }))
+      return this.outboxes.put(core.leader, MessageBytes.encode({ _tag: "Read", session: setup.session, ref }))
     }
     const asked = ++this.refs
     this.asked.set(asked, { _tag: "Reading", ref })
@@ -619,9 +538,7 @@ export class Engine {
       if (index === undefined || index > this.applied) continue
       this.reads.delete(ref)
       const { exit } = run(this.state)
-      if (exit === undefined) continue
-      if (Exit.isFailure(exit) && Cause.hasDies(exit.cause)) this.die(call, Cause.squash(exit.cause))
-      else call.complete(exit)
+      if (exit !== undefined) this.end(call, exit)
     }
   }
 
@@ -639,7 +556,7 @@ export class Engine {
       case "Member":
         if (reply._tag === "Readable") {
           const { member, ref, session } = asked
-          this.sendBytes(member, MessageBytes.encode({ _tag: "Readable", session, ref, index: reply.index }))
+          this.outboxes.put(member, MessageBytes.encode({ _tag: "Readable", session, ref, index: reply.index }))
         }
         return
       case "Reading":

@@ -30,14 +30,15 @@ const decoder = new TextDecoder()
 
 /** Gathers records. */
 export class RecordWriter {
-  private bytes = new Uint8Array(1024)
+  private bytes = new Uint8Array(256)
   private view = new DataView(this.bytes.buffer)
   private length = 0
   private start = 0
 
-  /** What has been gathered. */
+  /** What has been gathered. It holds on to no more memory than twice its length. */
   take(): Uint8Array {
-    return this.bytes.subarray(0, this.length)
+    const { bytes, length } = this
+    return length * 2 < bytes.length ? bytes.slice(0, length) : bytes.subarray(0, length)
   }
 
   get isEmpty(): boolean {

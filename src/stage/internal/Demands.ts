@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import type { ConsumerId, Delivery, Refused, Step } from "../Dispatcher.ts"
+import type { ConsumerId, Delivery, Dispatching, Refused, Step } from "../Dispatcher.ts"
 
 /** A consumer with its demand. */
 export interface Demand {
@@ -15,6 +15,9 @@ export interface Demand {
 export const none: ReadonlyArray<never> = []
 
 export const refused = (reason: string): Refused => ({ _tag: "Refused", reason })
+
+export const isRefused = <E>(answer: Dispatching<E> | Step<E> | Refused): answer is Refused =>
+  "_tag" in answer && answer._tag === "Refused"
 
 export const step = <E>(next: Step<E>["next"], deliveries: ReadonlyArray<Delivery<E>> = none): Step<E> => ({
   _tag: "Step",

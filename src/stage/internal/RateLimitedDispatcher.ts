@@ -3,16 +3,15 @@
  *
  * @since 0.1.0
  */
-import {
-  type ConsumerId,
-  type ConsumerOptions,
-  type Dispatched,
-  type Dispatcher,
-  type Dispatching,
-  isRefused,
-  type RateOptions,
-  type Refused,
-  type Step
+import type {
+  ConsumerId,
+  ConsumerOptions,
+  Dispatched,
+  Dispatcher,
+  Dispatching,
+  RateOptions,
+  Refused,
+  Step
 } from "../Dispatcher.ts"
 import * as Demands from "./Demands.ts"
 
@@ -45,13 +44,13 @@ class RateLimitedState<E> implements Dispatching<E> {
 
   subscribe(id: ConsumerId, options: ConsumerOptions<E>): Dispatching<E> | Refused {
     const answer = this.inner.subscribe(id, options)
-    return isRefused(answer) ? answer : this.around(answer, this.left)
+    return Demands.isRefused(answer) ? answer : this.around(answer, this.left)
   }
 
   ask(id: ConsumerId, count: number): Step<E> | Refused {
     const answer = this.inner.ask(id, count)
     // What it had kept was counted when it came in.
-    return isRefused(answer) ? answer : Demands.step(this.around(answer.next, this.left), answer.deliveries)
+    return Demands.isRefused(answer) ? answer : Demands.step(this.around(answer.next, this.left), answer.deliveries)
   }
 
   cancel(id: ConsumerId): Dispatching<E> {

@@ -8,7 +8,7 @@
  *
  * @since 0.1.0
  */
-import * as Cause from "effect/Cause"
+import type * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Behaviour from "../../process/Behaviour.ts"
@@ -23,113 +23,21 @@ import { isReference, type Reference } from "../../term/Reference.ts"
 import { print, type Term } from "../../term/Term.ts"
 import type { ConsumerOptions } from "../Dispatcher.ts"
 import * as Intake from "../Intake.ts"
-import { Outlet, type OutletOptions } from "../Outlet.ts"
+import { Outlet } from "../Outlet.ts"
 import { SubscribeError } from "../StageError.ts"
 import * as StageMessage from "./StageMessage.ts"
-
-/** Events that a callback emits, with the transition that goes with them. */
-export class Emit<out E, out T> {
-  readonly events: ReadonlyArray<E>
-  readonly transition: T
-
-  constructor(events: ReadonlyArray<E>, transition: T) {
-    this.events = events
-    this.transition = transition
-  }
-}
-
-type Callback = (...args: ReadonlyArray<never>) => unknown
-
-/** A stage, untyped. The public constructors have checked the types. */
-export interface Definition {
-  readonly name: string
-  readonly protocol: Protocol.Core
-  readonly produces: Message.Any | undefined
-  readonly consumes: boolean
-  readonly init: (args: never) => Effect.Effect<unknown, unknown, unknown>
-  readonly demand: Callback | undefined
-  readonly events: Callback | undefined
-  readonly subscribed: Callback | undefined
-  readonly cancelled: Callback | undefined
-  readonly info: Callback | undefined
-  readonly handlers: { readonly [name: string]: Callback | undefined }
-  readonly terminate: ((reason: ExitReason.ExitReason, state: never) => Effect.Effect<unknown, unknown, unknown>) | undefined
-  readonly format: ((state: never) => unknown) | undefined
-  readonly outlet: Omit<OutletOptions<unknown>, "seed"> | undefined
-  readonly subscribeTo: ((args: never) => ReadonlyArray<SubscribeRequest>) | undefined
-}
-
-/** What a subscription does to its consumer when it ends. */
-export type CancelMode = "permanent" | "transient" | "temporary"
-
-/** A subscription that is asked for. */
-export interface SubscribeRequest {
-  readonly to: Process.Target
-  readonly minDemand?: number | undefined
-  readonly maxDemand?: number | undefined
-  readonly demand?: Intake.Mode | undefined
-  readonly cancel?: CancelMode | undefined
-  readonly selector?: ((event: never) => boolean) | undefined
-  readonly partition?: number | string | undefined
-  readonly weight?: number | undefined
-}
-
-/** A producer to which this stage has subscribed. */
-interface Upstream {
-  readonly role: "producer"
-  readonly target: Process.Target
-  readonly subject: string
-  readonly tag: Reference
-  readonly cancel: CancelMode
-  intake: Intake.Intake
-  alive: boolean
-}
-
-/** A consumer that has subscribed to this stage. */
-interface Downstream {
-  readonly role: "consumer"
-  readonly id: number
-  readonly key: string
-  readonly pid: Pid
-  readonly tag: Term
-  readonly monitor: Reference
-}
-
-type Peer = Upstream | Downstream
-
-/** A peer as callbacks see it. */
-export interface PeerView {
-  readonly role: "producer" | "consumer"
-  readonly target: Process.Target
-  readonly tag: Term
-}
-
-const viewOf = (peer: Peer): PeerView => ({
-  role: peer.role,
-  target: peer.role === "producer" ? peer.target : peer.pid,
-  tag: peer.tag
-})
-
-type Task =
-  | { readonly _tag: "Demand"; readonly count: number }
-  | { readonly _tag: "Subscribed"; readonly peer: Peer }
-  | {
-    readonly _tag: "Cancelled"
-    readonly peer: Peer
-    readonly reason: ExitReason.ExitReason
-    readonly stop: boolean
-  }
-  | { readonly _tag: "Info"; readonly value: unknown }
-
-/** What has come in: events to be handled, or the end of their producer behind them. */
-type Input =
-  | {
-    readonly _tag: "Events"
-    readonly upstream: Upstream
-    readonly events: ReadonlyArray<unknown>
-    readonly ask: number
-  }
-  | Extract<Task, { readonly _tag: "Cancelled" }>
+import {
+  type Callback,
+  type Definition,
+  type Downstream,
+  Emit,
+  Finish,
+  type Input,
+  type SubscribeRequest,
+  type Task,
+  type Upstream,
+  viewOf
+} from "./StageModel.ts"
 
 type Outcome = Transition<unknown, never, never> | Effect.Effect<Transition<unknown, never, never>, unknown>
 
@@ -142,15 +50,6 @@ const stay: Transition<never, never, never> = new Transition(
   undefined,
   undefined
 )
-
-/** A marker with which a stage stops when everything before it has gone out. */
-export class Finish {
-  readonly reason: ExitReason.ExitReason
-
-  constructor(reason: ExitReason.ExitReason) {
-    this.reason = reason
-  }
-}
 
 class Tick extends Behaviour.Timer {
   readonly stage: Stage
@@ -170,6 +69,9 @@ const tagText = (tag: Term): string => isReference(tag) ? `${tag.creation}${tag.
 const partyKey = ([pid, tag]: StageMessage.Party): string => `${pid.creation}${pid.toString()}${tagText(tag)}`
 
 const budget = 256
+
+/** The most that one consumer may have asked for and not received: a producer is to make that many at once. */
+const demandMax = 1_000_000
 
 /** A running stage. It is the state of its process, as the loop sees it. */
 export class Stage {
@@ -223,7 +125,9 @@ export class Stage {
       case "Ask":
         if (known === undefined) this.refuse(from, "unknown_subscription")
         else if (!(message.count >= 1)) this.drop(known, ExitReason.error(`bad demand: ${message.count}`))
-        else {
+        else if ((known.asked += message.count) > demandMax) {
+          this.drop(known, ExitReason.error(`a demand of ${known.asked}, and a consumer may have ${demandMax}`))
+        } else {
           const refused = this.outlet!.ask(known.id, message.count)
           if (refused !== undefined) this.drop(known, ExitReason.error(refused))
         }
@@ -256,7 +160,8 @@ export class Stage {
       key: partyKey(from),
       pid,
       tag,
-      monitor: Behaviour.monitor(this.instance, pid)
+      monitor: Behaviour.monitor(this.instance, pid),
+      asked: 0
     }
     this.downstreams.set(peer.key, peer)
     this.byId.set(id, peer)
@@ -295,6 +200,10 @@ export class Stage {
   }
 
   private receive(upstream: Upstream, events: ReadonlyArray<unknown>): void {
+    if (this.definition.holds) {
+      this.inputs.push({ _tag: "Events", upstream, events, ask: 0 })
+      return
+    }
     const { batches, intake } = Intake.receive(upstream.intake, events.length)
     const excess = intake.excess - upstream.intake.excess
     if (excess > 0) {
@@ -437,6 +346,17 @@ export class Stage {
     return this.proceed()
   }
 
+  /** An event that was held is done with. */
+  finished(tag: Term): Outcome {
+    const upstream = this.upstreamOf(tag)
+    if (upstream !== undefined) {
+      const { batches, intake } = Intake.receive(upstream.intake, 1)
+      upstream.intake = intake
+      for (const { ask } of batches) this.demandOf(upstream, ask)
+    }
+    return this.proceed()
+  }
+
   /** Puts a marker behind all events that wait. */
   mark(value: unknown): Outcome {
     if (this.outlet === undefined) this.tasks.push({ _tag: "Info", value })
@@ -540,7 +460,9 @@ export class Stage {
       case "Cancelled":
         return call(definition.cancelled, { ...viewOf(task.peer), reason: task.reason }, this.user, context)
       case "Info":
-        return task.value instanceof Finish ? stop(task.value.reason) : call(definition.info, task.value, this.user, context)
+        return task.value instanceof Finish
+          ? stop(task.value.reason)
+          : call(definition.info, task.value, this.user, context)
     }
   }
 
@@ -576,7 +498,9 @@ export class Stage {
     if (work !== undefined) {
       for (const { consumer, events } of work.deliveries) {
         const peer = this.byId.get(consumer)
-        if (peer !== undefined) this.toConsumer(peer.pid, peer.tag, events)
+        if (peer === undefined) continue
+        peer.asked -= events.length
+        this.toConsumer(peer.pid, peer.tag, events)
       }
       for (const value of work.markers) this.tasks.push({ _tag: "Info", value })
       if (work.demand > 0 && this.definition.demand !== undefined) {

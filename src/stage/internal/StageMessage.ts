@@ -83,10 +83,20 @@ const byName: ReadonlyMap<string, ExitReason.ExitReason> = new Map([
   ["noconnection", ExitReason.noConnection()]
 ])
 
+/** What stages themselves answer, as GenStage spells it: atoms on the wire, text here. */
+const answers: ReadonlySet<string> = new Set([
+  "unknown_subscription",
+  "duplicated_subscription",
+  "not_a_producer",
+  "malformed_message"
+])
+
 /** The reason of a cancellation, from this node or another one. */
 export const readReason = (reason: unknown): ExitReason.ExitReason => {
   if (ExitReason.isExitReason(reason)) return reason
-  if (reason instanceof Atom.Atom) return byName.get(reason.name) ?? ExitReason.error(reason)
+  if (reason instanceof Atom.Atom) {
+    return byName.get(reason.name) ?? ExitReason.error(answers.has(reason.name) ? reason.name : reason)
+  }
   if (reason instanceof Tuple && reason.arity === 2 && Atom.is(reason.elements[0], "shutdown")) {
     return ExitReason.shutdownWith(reason.elements[1])
   }
@@ -113,6 +123,7 @@ const reasonTerm = (reason: ExitReason.ExitReason): Term => {
     case "NoConnection":
       return atoms.noconnection
     case "Error":
+      if (typeof reason.error === "string" && answers.has(reason.error)) return Atom.make(reason.error)
       return termOr(reason.error, ExitReason.format(reason))
   }
 }

@@ -7,11 +7,15 @@ import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import * as Behaviour from "../../process/Behaviour.ts"
 import { Node } from "../../process/Node.ts"
-import { type Definition, Stage } from "./Stage.ts"
+import { Stage } from "./Stage.ts"
 import { toProducer } from "./StageMessage.ts"
+import type { Definition } from "./StageModel.ts"
 
 /** Runs an Effect of the definition in the process; its services are there since the process was started. */
-const subscribeAll = (stage: Stage, requests: ReadonlyArray<Parameters<Stage["subscribe"]>[0]>): Effect.Effect<unknown> =>
+const subscribeAll = (
+  stage: Stage,
+  requests: ReadonlyArray<Parameters<Stage["subscribe"]>[0]>
+): Effect.Effect<unknown> =>
   Effect.flatMap(
     // What cannot be subscribed to is a crash, as a monitor that fires at once would be.
     Effect.orDie(Effect.forEach(requests, (request) => stage.subscribe(request), { discard: true })),
