@@ -33,6 +33,8 @@ export interface EncoderOptions {
 // Small outputs share slabs: allocating a buffer for each costs more than writing it.
 const slabSize = 16_384
 const pooledMax = 2048
+/** Outputs up to this size are written into a slab at once; where less room is left, a new one is begun. */
+const roomMin = 512
 let slab = new Uint8Array(slabSize)
 let slabUsed = 0
 
@@ -53,6 +55,8 @@ export type AtomReferences = AtomSink
 export class Encoder {
   private readonly writer: Writer
   private readonly maxBytes: number
+  /** Bytes of the last output: the next one is likely to be of its kind. */
+  private lastSize = 0
 
   constructor(options: EncoderOptions = {}) {
     this.maxBytes = options.maxBytes ?? 128 * 1024 * 1024
@@ -77,14 +81,43 @@ export class Encoder {
    * Like {@link encode}, but throws the `EtfEncodeError`.
    */
   encodeUnsafe(term: Term): Uint8Array {
+    if (this.lastSize > roomMin) {
+      this.writer.reset()
+      this.version(term)
+      this.lastSize = this.writer.pos
+      return this.take()
+    }
     const writer = this.writer
-    writer.reset()
+    const own = writer.buffer
+    if (slab.length - slabUsed < roomMin) {
+      slab = new Uint8Array(slabSize)
+      slabUsed = 0
+    }
+    // Written where it stays: nothing of a term runs code of others, so that nobody else writes there meanwhile.
+    const start = slabUsed
+    writer.buffer = slab
+    writer.pos = writer.base = start
+    // oxlint-disable-next-line effect-otp/no-try -- the encoder must have its own buffer back, however this ends
+    try {
+      this.version(term)
+      const end = writer.pos
+      this.lastSize = end - start
+      if (writer.buffer !== slab) return writer.buffer.slice(start, end)
+      slabUsed = end
+      return slab.subarray(start, end)
+    } finally {
+      writer.buffer = own
+      writer.pos = writer.base = 0
+    }
+  }
+
+  private version(term: Term): void {
+    const writer = this.writer
     writer.u8(131)
     if (term instanceof LocalTerm) {
       writer.u8(121)
       writer.raw(term.bytes)
     } else this.writeUnsafe(term)
-    return this.take()
   }
 
   /**
@@ -104,7 +137,7 @@ export class Encoder {
     // oxlint-disable-next-line effect-otp/no-try -- inside the codec failures are thrown: success pays nothing
     try {
       writer.term(term, 0)
-      if (writer.pos > this.maxBytes) throw new EncodeFailure("Limit", `larger than ${this.maxBytes} bytes`)
+      if (writer.pos - writer.base > this.maxBytes) throw new EncodeFailure("Limit", `larger than ${this.maxBytes} bytes`)
     } catch (failure) {
       writer.pos = start
       if (!(failure instanceof EncodeFailure)) throw failure

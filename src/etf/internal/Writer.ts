@@ -58,6 +58,8 @@ const isWord = (n: number): boolean => n >>> 0 === n
 export class Writer {
   buffer: Uint8Array
   pos: number
+  /** Where the output begins: what is before belongs to others. */
+  base = 0
   atoms: AtomSink | undefined
   private lastNode: string | undefined
   private lastNodeBytes: Uint8Array
@@ -87,11 +89,11 @@ export class Writer {
   ensure(count: number): void {
     const needed = this.pos + count
     if (needed <= this.buffer.length) return
-    if (needed > this.maxBytes + 64) {
+    if (needed - this.base > this.maxBytes + 64) {
       throw new EncodeFailure("Limit", `larger than ${this.maxBytes} bytes`)
     }
     const grown = new Uint8Array(Math.max(needed, this.buffer.length * 2))
-    grown.set(this.buffer.subarray(0, this.pos))
+    grown.set(this.buffer.subarray(this.base, this.pos), this.base)
     this.buffer = grown
   }
 
