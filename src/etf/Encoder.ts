@@ -137,7 +137,9 @@ export class Encoder {
     // oxlint-disable-next-line effect-otp/no-try -- inside the codec failures are thrown: success pays nothing
     try {
       writer.term(term, 0)
-      if (writer.pos - writer.base > this.maxBytes) throw new EncodeFailure("Limit", `larger than ${this.maxBytes} bytes`)
+      if (writer.pos - writer.base > this.maxBytes) {
+        throw new EncodeFailure("Limit", `larger than ${this.maxBytes} bytes`)
+      }
     } catch (failure) {
       writer.pos = start
       if (!(failure instanceof EncodeFailure)) throw failure
