@@ -214,7 +214,7 @@ describe("a member", () => {
 describe("a group", () => {
   const nodes = ["a@test", "b@test", "c@test"]
 
-  it.effect("[S34] what was under way when the leader died counts once", () =>
+  it.effect("what was under way when the leader died is answered once there is another", () =>
     Effect.gen(function*() {
       const cluster = yield* MemoryCluster.MemoryCluster
       const kept = new Map<string, Context.Context<RaftStorage.RaftStorage>>()

@@ -194,23 +194,27 @@ describe("a replicated state machine", () => {
       })
   )
 
-  everySeedOn(nodes, "[S34] a request that is sent again counts once", (cluster) =>
-    Effect.gen(function*() {
-      const kept = yield* disks
-      for (const node of nodes) yield* startOn(cluster, kept, node)
-      const leader = yield* leaderOf(cluster)
-      const follower = nodes.find((node) => node !== leader)!
-      const ref = yield* cluster.on(follower, GenServer.named(Account, "account"))
-      for (let i = 1; i <= 10; i++) {
-        const deposit = yield* Effect.forkChild(ref.Deposit({ amount: 1 }, { timeout: "1 minute" }))
-        // Now the request is on its way, or its entry, or the answer.
-        yield* TestClock.adjust(Duration.millis(i % 3))
-        yield* cluster.disconnect(leader, follower)
-        yield* pass("700 millis")
-        yield* cluster.connect(leader, follower)
-        assert.strictEqual(yield* inTime(Fiber.join(deposit)), i)
-      }
-    }))
+  everySeedOn(
+    nodes,
+    "a request whose way to the leader is cut is sent again, and answered",
+    (cluster) =>
+      Effect.gen(function*() {
+        const kept = yield* disks
+        for (const node of nodes) yield* startOn(cluster, kept, node)
+        const leader = yield* leaderOf(cluster)
+        const follower = nodes.find((node) => node !== leader)!
+        const ref = yield* cluster.on(follower, GenServer.named(Account, "account"))
+        for (let i = 1; i <= 10; i++) {
+          const deposit = yield* Effect.forkChild(ref.Deposit({ amount: 1 }, { timeout: "1 minute" }))
+          // Now the request is on its way, or its entry, or the answer.
+          yield* TestClock.adjust(Duration.millis(i % 3))
+          yield* cluster.disconnect(leader, follower)
+          yield* pass("700 millis")
+          yield* cluster.connect(leader, follower)
+          assert.strictEqual(yield* inTime(Fiber.join(deposit)), i)
+        }
+      })
+  )
 
   everySeedOn(
     [...nodes, "d@test"],
