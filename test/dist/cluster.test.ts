@@ -25,9 +25,10 @@ import * as Node from "effect-otp/dist/Node"
 import * as NodeNetwork from "effect-otp/dist/NodeNetwork"
 import { Decoder, Encoder, Etf } from "effect-otp/etf"
 import { Atom, Pid, Reference, Term, Tuple } from "effect-otp/term"
-import { createHash, randomBytes } from "node:crypto"
+import { randomBytes } from "node:crypto"
 import * as Net from "node:net"
 import { cookie, freePort } from "./ErlangNode.ts"
+import { closed, evil } from "./EvilPeer.ts"
 
 class Worker extends Protocol.make(
   "Worker",
@@ -88,56 +89,6 @@ const portOf = (name: string, epmd: number): Effect.Effect<number> =>
     })
     socket.on("close", () =>
       resume(Effect.succeed(all.readUInt16BE(2))))
-  })
-
-/** A peer that knows the cookie and says what it likes. */
-const evil = (
-  port: number,
-  name: string,
-  wanted: string,
-  flags: DistFlags.DistFlags = DistFlags.offer()
-): Effect.Effect<Net.Socket, never, Scope.Scope> =>
-  Effect.acquireRelease(
-    Effect.callback<Net.Socket>((resume) => {
-      const machine = Handshake.initiate({
-        self: { name, creation: 77, flags },
-        challenge: 5,
-        digest: (_, challenge) => new Uint8Array(createHash("md5").update(cookie + challenge).digest()),
-        wanted,
-        connected: () => false
-      })
-      const socket = Net.connect(port, "127.0.0.1")
-      socket.on("error", () => {})
-      const send = (messages: ReadonlyArray<Uint8Array>): void => {
-        for (const message of messages) {
-          socket.write(Buffer.from([message.length >> 8, message.length & 255, ...message]))
-        }
-      }
-      let held = Buffer.alloc(0)
-      const onData = (data: Buffer): void => {
-        held = Buffer.concat([held, data])
-        while (held.length >= 2 && held.length >= 2 + held.readUInt16BE(0)) {
-          const message = held.subarray(2, 2 + held.readUInt16BE(0))
-          held = held.subarray(2 + message.length)
-          const step = machine.receive(new Uint8Array(message))
-          send(step.send)
-          if (step._tag === "Established") {
-            socket.off("data", onData)
-            resume(Effect.succeed(socket))
-          } else if (step._tag !== "Continue") resume(Effect.die(new Error(JSON.stringify(step))))
-        }
-      }
-      socket.on("data", onData)
-      send(machine.start)
-    }),
-    (socket) => Effect.sync(() => socket.destroy())
-  )
-
-const closed = (socket: Net.Socket): Effect.Effect<void> =>
-  Effect.callback((resume) => {
-    if (socket.destroyed) return resume(Effect.void)
-    socket.once("close", () => resume(Effect.void))
-    socket.resume()
   })
 
 const packet = (body: Uint8Array): Buffer => {

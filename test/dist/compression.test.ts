@@ -3,17 +3,15 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Option, Schema } from "effect"
-import type { Scope } from "effect"
 import { GenServer, Message, Process, Protocol } from "effect-otp"
 import * as DistFlags from "effect-otp/dist/DistFlags"
-import * as Handshake from "effect-otp/dist/Handshake"
 import * as Node from "effect-otp/dist/Node"
 import { Encoder, Etf } from "effect-otp/etf"
 import { Atom, Pid, Tuple } from "effect-otp/term"
 import { createHash } from "node:crypto"
-import * as Net from "node:net"
 import { deflateSync } from "node:zlib"
-import { cookie, ErlangEpmd, freePort, startErlang } from "./ErlangNode.ts"
+import { ErlangEpmd, freePort, startErlang } from "./ErlangNode.ts"
+import { closed, evil } from "./EvilPeer.ts"
 import { eventually, type Member, member } from "./Member.ts"
 
 class Entry extends Schema.Class<Entry>("Entry")({
@@ -234,55 +232,6 @@ describe("compression and Erlang", () => {
     })).pipe(Effect.provide(ErlangEpmd.layer)), 30_000)
 })
 
-/** A peer that knows the cookie and says what it likes. */
-const evil = (
-  port: number,
-  wanted: string,
-  flags: DistFlags.DistFlags
-): Effect.Effect<Net.Socket, never, Scope.Scope> =>
-  Effect.acquireRelease(
-    Effect.callback<Net.Socket>((resume) => {
-      const machine = Handshake.initiate({
-        self: { name: "evil@127.0.0.1", creation: 77, flags },
-        challenge: 5,
-        digest: (_, challenge) => new Uint8Array(createHash("md5").update(cookie + challenge).digest()),
-        wanted,
-        connected: () => false
-      })
-      const socket = Net.connect(port, "127.0.0.1")
-      socket.on("error", () => {})
-      const send = (messages: ReadonlyArray<Uint8Array>): void => {
-        for (const message of messages) {
-          socket.write(Buffer.from([message.length >> 8, message.length & 255, ...message]))
-        }
-      }
-      let held = Buffer.alloc(0)
-      const onData = (data: Buffer): void => {
-        held = Buffer.concat([held, data])
-        while (held.length >= 2 && held.length >= 2 + held.readUInt16BE(0)) {
-          const message = held.subarray(2, 2 + held.readUInt16BE(0))
-          held = held.subarray(2 + message.length)
-          const step = machine.receive(new Uint8Array(message))
-          send(step.send)
-          if (step._tag === "Established") {
-            socket.off("data", onData)
-            resume(Effect.succeed(socket))
-          } else if (step._tag !== "Continue") resume(Effect.die(new Error(JSON.stringify(step))))
-        }
-      }
-      socket.on("data", onData)
-      send(machine.start)
-    }),
-    (socket) => Effect.sync(() => socket.destroy())
-  )
-
-const closed = (socket: Net.Socket): Effect.Effect<void> =>
-  Effect.callback((resume) => {
-    if (socket.destroyed) return resume(Effect.void)
-    socket.once("close", () => resume(Effect.void))
-    socket.resume()
-  })
-
 const bytesOf = (term: Parameters<ReturnType<typeof Encoder.make>["encodeUnsafe"]>[0]): Uint8Array =>
   Encoder.make().encodeUnsafe(term).slice(1)
 
@@ -333,13 +282,13 @@ describe("compressed messages of a hostile peer", () => {
         yield* worker(a)
         const ofA = yield* workerOf(b, a)
         const flags = DistFlags.offer({ compression: true })
-        const fine = yield* evil(port, a.name, flags)
+        const fine = yield* evil(port, "evil@127.0.0.1", a.name, flags)
         fine.write(message(packed(note)))
         assert.deepStrictEqual(yield* eventually(b.run(ofA.Seen()), [7]), [7])
         fine.destroy()
         for (const [what, payload] of bombs) {
           yield* eventually(a.run(Node.nodes("all")), [b.name])
-          const socket = yield* evil(port, a.name, flags)
+          const socket = yield* evil(port, "evil@127.0.0.1", a.name, flags)
           socket.write(message(payload))
           const outcome = yield* Effect.exit(Effect.timeout(closed(socket), 3000))
           assert.strictEqual(outcome._tag, "Success", what)
@@ -355,7 +304,7 @@ describe("compressed messages of a hostile peer", () => {
       const port = yield* freePort
       const a = yield* member("a@127.0.0.1", epmd, { listen: { port } })
       yield* worker(a)
-      const socket = yield* evil(port, a.name, DistFlags.offer())
+      const socket = yield* evil(port, "evil@127.0.0.1", a.name, DistFlags.offer())
       socket.write(message(packed(note)))
       yield* Effect.timeout(closed(socket), 3000)
     })))
