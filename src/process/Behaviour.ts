@@ -63,14 +63,6 @@ export {
 export { Timer } from "./internal/Timers.ts"
 
 /**
- * The number of messages a process of this behaviour may handle in the turn of their sender: all, at first.
- *
- * @category constructors
- * @since 0.1.0
- */
-export const synchronousAll = (protocol: Core): Array<boolean> => protocol.messages.map(() => true)
-
-/**
  * Starts a process of a behaviour that belongs to nobody.
  *
  * @category starting
@@ -217,6 +209,16 @@ export const services = <R>(): Effect.Effect<
         context as Context.Context<LocalProcess | Scope.Scope> // it may have them; the type of R need not say so
       ) as Context.Context<Exclude<R, Process.CurrentProcess | Scope.Scope>>
   )
+
+/**
+ * Services with a process: what runs with them runs as part of that process. Its end is not theirs: whoever forks a fiber
+ * with them ties it to the scope of the process.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export const within = <R>(process: LocalProcess, context: Context.Context<R>): Context.Context<R> =>
+  Context.add(context, CurrentProcess, process) as Context.Context<R> // no type of services shows the process
 
 /**
  * The process in whose fiber an effect runs, as an instance; undefined outside of any.

@@ -37,7 +37,6 @@ const isTake = (envelope: Behaviour.Envelope): envelope is Behaviour.CallEnvelop
 const makeTill = (log: Array<unknown>): Behaviour.Behaviour => ({
   name: "till",
   protocol: Till.protocol,
-  synchronous: Behaviour.synchronousAll(Till.protocol),
   init: (instance, args) => {
     instance.state = undefined
     if (args === "closed") return Effect.succeed(new Behaviour.Ignore())

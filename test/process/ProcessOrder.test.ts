@@ -6,6 +6,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema, type Scope } from "effect"
 import { ExitReason, GenServer, Message, Node, Process, ProcessRef, Protocol, Signal } from "effect-otp"
 import { MemoryCluster, Probe, TestNode } from "effect-otp/testing"
+import { TestClock } from "effect/testing"
 import { everySeed } from "../testing/EverySeed.ts"
 
 class Collector extends Protocol.make(
@@ -268,6 +269,69 @@ describe("the order of signals", () => {
       yield* TestNode.settle
       assert.deepStrictEqual(got, Array.from({ length: 60 }, (_, n) => n))
     }))
+
+  it.effect("a message to an idle server is handled in the turn of its sender, as far as its Effect goes without waiting", () =>
+    Effect.gen(function*() {
+      const got: Array<string> = []
+      class Steps extends Protocol.make("Steps", Message.Cast("Put", { payload: { n: Schema.Int } })) {}
+      const server = yield* GenServer.start(
+        GenServer.make(Steps, {
+          init: () => Effect.succeed(0),
+          handlers: {
+            Put: Effect.fnUntraced(function*({ n }: { readonly n: number }, state: number) {
+              got.push(`first ${n}`)
+              yield* Effect.sync(() => got.push(`second ${n}`))
+              yield* Effect.yieldNow
+              got.push(`last ${n}`)
+              return GenServer.next(state)
+            })
+          }
+        })
+      )
+      yield* Effect.andThen(server.Put({ n: 1 }), Effect.sync(() => got.push("sent 1")))
+      yield* Effect.andThen(server.Put({ n: 2 }), Effect.sync(() => got.push("sent 2")))
+      yield* TestClock.adjust(0)
+      assert.deepStrictEqual(got, [
+        "first 1",
+        "second 1",
+        "sent 1",
+        "sent 2",
+        "last 1",
+        "first 2",
+        "second 2",
+        "last 2"
+      ])
+    }).pipe(Effect.provide(Node.layerLocal())))
+
+  it.effect("who sends the message that ends a server can still watch how it ends", () =>
+    Effect.gen(function*() {
+      class Last extends Protocol.make("Last", Message.Cast("End", { payload: { how: Schema.String } })) {}
+      const make = GenServer.start(
+        GenServer.make(Last, {
+          init: () => Effect.succeed(0),
+          handlers: {
+            End: ({ how }) => {
+              switch (how) {
+                case "stop":
+                  return GenServer.stop(ExitReason.shutdownWith(how))
+                case "stop later":
+                  return Effect.sync(() => GenServer.stop(ExitReason.shutdownWith(how)))
+                case "throw":
+                  throw new Error(how)
+                default:
+                  return Effect.die(new Error(how))
+              }
+            }
+          }
+        }),
+        undefined
+      )
+      for (const how of ["stop", "stop later", "throw", "die"]) {
+        const server = yield* make
+        yield* server.End({ how })
+        assert.include(ExitReason.format(yield* Process.awaitExit(server)), how)
+      }
+    }).pipe(Effect.provide(Node.layerLocal())))
 
   everySeed("[S20] two servers that cast to each other keep each other's order", () =>
     Effect.gen(function*() {

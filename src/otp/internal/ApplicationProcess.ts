@@ -230,7 +230,6 @@ const protocol: Core = { name: "Application", messages: [], indexByTag: new Map(
 export const applicationBehaviour: Behaviour.Behaviour = {
   name: "Application",
   protocol,
-  synchronous: [],
   ownsExit: true,
   init: (instance, args) => {
     instance.trapExit = true

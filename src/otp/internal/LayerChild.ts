@@ -14,7 +14,6 @@ const protocol: Core = { name: "Layer", messages: [], indexByTag: new Map() }
 export const layerBehaviour = <A, E, R>(layer: Layer.Layer<A, E, R>): Behaviour.Behaviour => ({
   name: "Layer",
   protocol,
-  synchronous: [],
   init: (instance) =>
     // A memo map of its own: the child owns what it builds, and a restart builds it anew.
     Effect.as(

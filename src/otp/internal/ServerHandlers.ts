@@ -97,7 +97,6 @@ export const compile = (
   const behaviour: ServerBehaviour = {
     name: protocol.name,
     protocol,
-    synchronous: Behaviour.synchronousAll(protocol),
     table: fixed,
     upgrade,
     init: (instance, args) => {

@@ -267,7 +267,6 @@ export const compile = (protocol: Core, definition: Definition): Behaviour.Behav
   return {
     name: protocol.name,
     protocol,
-    synchronous: Behaviour.synchronousAll(protocol),
     init: (instance, args) =>
       Effect.map(init(args), (started) => {
         if (!(started instanceof MachineStarted)) return started // an Ignore

@@ -396,7 +396,6 @@ export const supervisorBehaviour = (
 ): Behaviour.Behaviour => ({
   name,
   protocol,
-  synchronous: Behaviour.synchronousAll(protocol),
   ownsExit: true,
   init: (instance) => Effect.suspend(() => new SupervisorShell(instance, options).begin()),
   handle: (instance, envelope) => {

@@ -2,11 +2,10 @@
  * The loop of every process that serves a behaviour: one place that takes messages, hands them to the behaviour, and
  * interprets what it decided.
  *
- * The loop is a few effects shared by all processes; a process is found through its fiber. A behaviour that answers with
- * a plain transition costs no fiber switch: when the process is idle, has no waiting message and the stack is shallow,
- * the message is handled in the turn of its sender. The order of messages is untouched, because the mailbox is empty. An
- * Effect that does not complete at once runs in the fiber of the process, and the message kind is remembered as one that
- * needs it.
+ * The loop is a few effects shared by all processes; a process is found through its fiber. When the process is idle, has
+ * no waiting message and the stack is shallow, a message is handled in the turn of its sender, whose call then finds its
+ * answer without having waited. The order of messages is untouched, because the mailbox is empty. A plain transition
+ * costs no fiber switch; an Effect runs in the fiber of the process, which is woken in that same turn.
  *
  * @since 0.1.0
  */
@@ -61,8 +60,6 @@ import { Timer } from "./Timers.ts"
 export interface ServerBehaviour {
   readonly name: string
   readonly protocol: Protocol.Core
-  /** Per message: whether its handler last completed without suspending, so that it may run in the sender's turn. */
-  readonly synchronous: Array<boolean>
   /** The first state, as an Effect of {@link Started}, or of an `Ignore`. */
   init(process: ServerProcess, args: unknown): Effect.Effect<unknown, unknown, unknown>
   /** Handles one message: a transition, a plain reply, nothing, or an Effect of these. */
@@ -139,10 +136,12 @@ export class ServerProcess extends LocalProcess {
   handled = 0
   /** Told once how the start went. */
   onStarted: ((result: StartResult) => void) | undefined
-  private wake: ((exit: Exit.Exit<void>) => void) | undefined = undefined
+  private wake: ((effect: Effect.Effect<unknown, unknown>) => void) | undefined = undefined
   private queued = false
   private interrupted = false
   private requeue = false
+  /** Whether the fiber runs in the turn of a sender. */
+  private borrowed = false
   private nextEffect: Effect.Effect<unknown, unknown> | undefined = undefined
   private box: Ring<Envelope> | undefined = undefined
   private continuation: ContinueEnvelope | undefined = undefined
@@ -179,37 +178,43 @@ export class ServerProcess extends LocalProcess {
 
   // --- sending -------------------------------------------------------------------------------------------------------
 
-  /** Whether a message of this kind may be handled in the turn of its sender. */
-  private mayInline(index: number): boolean {
+  /** Whether a message may be handled in the turn of its sender: the process is idle, and nothing waits. */
+  private get mayInline(): boolean {
     return this.wake !== undefined && !this.queued && this.status === RUNNING &&
-      this.behaviour.synchronous[index] === true &&
       (this.box === undefined || this.box.length === 0) &&
       this.node.runQueue.shallow
   }
 
-  /** Handles a message in the sender's turn. */
+  /**
+   * Handles a message in the sender's turn. An Effect is run by the fiber of the process, which is woken in that turn as
+   * well: it goes as far as it can without waiting. Only what ends the process takes its own turn: a cascade of ends does
+   * not grow the stack, and who sent the last message can still watch what it does.
+   */
   private inline(envelope: Envelope): void {
     const queue = this.node.runQueue
     const wake = this.wake
     this.wake = undefined // busy: whatever is sent meanwhile is queued
     queue.depth++
     const effect = this.step(envelope)
-    queue.depth--
-    this.wake = wake
-    if (effect !== undefined) {
+    if (effect === undefined) {
+      this.wake = wake
+      this.current = undefined
+      if (this.continuation !== undefined || (this.box !== undefined && this.box.length > 0)) this.schedule()
+    } else if (this.ending) {
+      this.wake = wake
       this.nextEffect = effect
       this.schedule()
-      return
+    } else {
+      this.borrowed = true
+      wake!(effect)
+      this.borrowed = false
     }
-    this.current = undefined
-    if (this.continuation !== undefined || (this.box !== undefined && this.box.length > 0)) {
-      this.schedule()
-    }
+    queue.depth--
   }
 
   /** A call arrives. It is answered, waits in the mailbox, or the mailbox is full (false). */
   call(envelope: CallEnvelope): boolean {
-    if (this.mayInline(envelope.index)) {
+    if (this.mayInline) {
       this.inline(envelope)
       return true
     }
@@ -220,7 +225,7 @@ export class ServerProcess extends LocalProcess {
 
   /** A cast, info or term arrives. The Effect completes when it was delivered, dropped or forwarded. */
   cast(envelope: Envelope, sender: Fiber.Fiber<unknown, unknown> | undefined): Effect.Effect<void, "full"> {
-    if (envelope.kind === CAST && this.mayInline(envelope.index)) {
+    if (envelope.kind === CAST && this.mayInline) {
       this.inline(envelope)
       return Effect.void
     }
@@ -417,13 +422,13 @@ export class ServerProcess extends LocalProcess {
     const wake = this.wake
     if (wake !== undefined) {
       this.wake = undefined
-      wake(Exit.void)
+      wake(WOKEN)
     }
   }
 
   /** The loop parks here until something is sent. */
-  park(wake: (exit: Exit.Exit<void>) => void): void {
-    this.current = undefined
+  park(wake: (effect: Effect.Effect<unknown, unknown>) => void): void {
+    if (!this.ending) this.current = undefined
     this.wake = wake
     // Something may have been sent since the mailbox was found empty: the fiber may have yielded before it came here.
     if (this.requeue || this.nextEffect !== undefined || (this.box !== undefined && this.box.length > 0)) {
@@ -454,7 +459,7 @@ export class ServerProcess extends LocalProcess {
         continue
       }
       const effect = this.step(envelope)
-      if (effect !== undefined) return effect
+      if (effect !== undefined) return this.ending ? this.lastTurn(effect) : Effect.flatMap(effect, afterHandler)
       if (this.status === EXITING) return LOOP
     }
     this.requeue = true
@@ -462,7 +467,10 @@ export class ServerProcess extends LocalProcess {
     return LOOP
   }
 
-  /** Handles one message. An Effect in return is to be run by the fiber of the process. */
+  /**
+   * Handles one message. An Effect in return is to be run by the fiber of the process: that of the handler, whose value is
+   * for {@link resumeAfter}, or the last one, when the process is ending.
+   */
   private step(envelope: Envelope): Effect.Effect<unknown, unknown> | undefined {
     this.current = envelope
     const kind = envelope.kind
@@ -489,9 +497,7 @@ export class ServerProcess extends LocalProcess {
     } catch (defect) {
       return this.crash(Cause.die(defect))
     }
-    const effect = this.interpret(decided, envelope)
-    if (kind <= CAST) this.behaviour.synchronous[(envelope as CastEnvelope).index] = effect === undefined
-    return effect
+    return this.interpret(decided, envelope)
   }
 
   /** The one place that gives meaning to what a behaviour returned. */
@@ -502,7 +508,7 @@ export class ServerProcess extends LocalProcess {
         return Exit.isSuccess(decided) ? this.settle(decided.value, envelope) : this.failed(decided.cause, envelope)
       }
       // Services were provided when the process was started.
-      return Effect.flatMap(decided as Effect.Effect<unknown, unknown>, afterHandler)
+      return decided as Effect.Effect<unknown, unknown>
     }
     return this.settle(decided, envelope)
   }
@@ -604,10 +610,23 @@ export class ServerProcess extends LocalProcess {
     if (this.stopReply !== undefined) this.stopReply.due = true
   }
 
+  /** Goes on when the loop was woken: by its turn, or with the Effect of a handler, which has given this value. */
+  woken(value: unknown): Effect.Effect<unknown, unknown> {
+    return value === turn ? this.drain() : this.resumeAfter(value)
+  }
+
   /** Goes on after a handler that was an Effect. */
   resumeAfter(value: unknown): Effect.Effect<unknown, unknown> {
     const envelope = this.current!
-    return this.settle(value, envelope) ?? this.drain()
+    const end = this.settle(value, envelope)
+    return end === undefined ? this.drain() : this.lastTurn(end)
+  }
+
+  /** The end of the process, in a turn of its own. */
+  private lastTurn(end: Effect.Effect<unknown, unknown>): Effect.Effect<unknown, unknown> {
+    if (!this.borrowed) return end
+    this.nextEffect = end
+    return LOOP
   }
 
   /** A handler, or the loop itself, failed in the fiber. */
@@ -620,7 +639,8 @@ export class ServerProcess extends LocalProcess {
       return Effect.void
     }
     if (envelope === undefined) return this.crash(cause)
-    return this.failed(cause, envelope) ?? MAIN
+    const end = this.failed(cause, envelope)
+    return end === undefined ? MAIN : this.lastTurn(end)
   }
 
   /** `init` is done. */
@@ -807,11 +827,19 @@ const loopEffect = (
 
 const DRAIN = loopEffect("effect-otp/drain", (process) => process.drain())
 
-const PARK = Effect.callback<void>((resume) => {
+/** What a loop is woken with when it is the turn of its process. */
+const turn: unique symbol = Symbol("effect-otp/turn")
+
+const WOKEN = Exit.succeed(turn)
+
+const PARK = Effect.callback<unknown, unknown>((resume) => {
   serverOf(Fiber.getCurrent()!).park(resume)
 })
 
-const LOOP: Effect.Effect<unknown, unknown> = Effect.flatMap(PARK, () => DRAIN)
+const LOOP: Effect.Effect<unknown, unknown> = Effect.flatMap(
+  PARK,
+  (value) => serverOf(Fiber.getCurrent()!).woken(value)
+)
 
 const afterHandler = (value: unknown): Effect.Effect<unknown, unknown> =>
   serverOf(Fiber.getCurrent()!).resumeAfter(value)

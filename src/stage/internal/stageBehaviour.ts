@@ -42,7 +42,6 @@ export const compile = (definition: Definition): Behaviour.Behaviour => {
     name: definition.name,
     protocol,
     // A message of another stage is handled in the process's own turn: it may set a whole line of stages going.
-    synchronous: Behaviour.synchronousAll(protocol),
     init: (instance, args) =>
       Effect.gen(function*() {
         const node = yield* Node
