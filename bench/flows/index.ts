@@ -1,18 +1,21 @@
 /**
- * The group `flows`: agreement among processes. Erlang/OTP has no counterpart.
+ * The group `flows`: stages, and agreement among processes. Erlang/OTP has no counterpart.
  *
  * @since 0.1.0
  */
 import type { Group } from "../harness/Benchmark.ts"
 import * as Commits from "./Commits.ts"
+import * as Pipe from "./Pipe.ts"
 
 /** Loads the group. */
 export const load = (): Group => {
-  const commits = Commits.load()
+  const parts = [Pipe.load(), Commits.load()]
   return {
     name: "flows",
     sources: new URL("../erlang/", import.meta.url),
-    benchmarks: commits.benchmarks,
-    close: commits.close
+    benchmarks: parts.flatMap(({ benchmarks }) => benchmarks),
+    close: async () => {
+      for (const { close } of parts) await close()
+    }
   }
 }
