@@ -40,3 +40,23 @@ export class RaftStorageError extends RaftStorageErrorBase {
       : `${this.path} cannot be read or written: ${this.detail}. The member stops; it may be started again when the disk works`
   }
 }
+
+const NoSerialBase: ErrorOf<NoSerial, "NoSerial", {
+  readonly serial: typeof Schema.Int
+  readonly first: typeof Schema.Int
+  readonly last: typeof Schema.Int
+}> = Schema.TaggedError<NoSerial>()("NoSerial", { serial: Schema.Int, first: Schema.Int, last: Schema.Int })
+
+/**
+ * A record that is not there: it has not been appended yet, or is too old. `first` to `last` are there; `last` is smaller
+ * than `first` when there are none.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class NoSerial extends NoSerialBase {
+  override get message(): string {
+    const there = this.last < this.first ? "there is none yet" : `there are ${this.first} to ${this.last}`
+    return `there is no record ${this.serial}: ${there}`
+  }
+}
