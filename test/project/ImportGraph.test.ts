@@ -3,8 +3,8 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Path from "node:path"
-import { type Edge, type File, violationsOf } from "./ImportRule.ts"
-import { exists, filesBelow, importsOf, read, relative, root } from "./Sources.ts"
+import { type Edge, type File, loader, violationsOf } from "./ImportRule.ts"
+import { computed, exists, filesBelow, importsOf, read, relative, root } from "./Sources.ts"
 
 const stabilityOf = (specifier: string): string | undefined => {
   const source = `node_modules/effect/src/${specifier.slice("effect/".length)}`
@@ -74,11 +74,15 @@ describe("the import graph of src", () => {
        export type { G } from "./G.ts"
        export * as H from "./H.ts"
        const i = import("./I.ts")
+       const k = import(`./${i}.ts`)
+       const l = import(i)
        type J = import("./J.ts").J
        // import "./No.ts"
        const text = 'import "./No.ts"'`
     ).map((item) => (item.typeOnly ? "type " : "") + item.specifier).toSorted()
     assert.deepStrictEqual(found, [
+      computed,
+      computed,
       "./A.ts",
       "./D.ts",
       "./E.ts",
@@ -144,6 +148,11 @@ describe("the import rule", () => {
     refuses({ "src/dist/Tls.ts": ["node-forge"] }, "not a dependency")
     refuses({ "src/cli/internal/Cert.ts": ["@peculiar/x509"] }, "not a dependency")
     refuses({ "src/dist/Tls.ts": ["effect-otp/otp"] }, "relative path")
+  })
+
+  it("refuses what is named at run time, but in the file that loads it", () => {
+    refuses({ "src/cli/internal/NodeProgram.ts": [computed] }, "named at run time")
+    assert.deepStrictEqual(judge({ [loader]: [computed] }), [])
   })
 
   it("refuses imports that resolve to nothing, lack the extension, leave src, or name the entry", () => {

@@ -5,8 +5,10 @@
  * `term < etf < process < otp < stage, saga, raft, net < dist, cluster < testing, observer, cli`.
  * Folders of one group do not see each other, except that `cli` is the program on top and may use the other two.
  * `x/internal` belongs to `x`. Modules of Node are for files called `NodeX.ts`. The lower four folders use stable modules
- * of Effect only. No file depends on itself through others, types aside.
+ * of Effect only. No file depends on itself through others, types aside. Modules that are named at run time are loaded in one
+ * place.
  */
+import { computed } from "./Sources.ts"
 
 /** Groups of folders, lowest first. */
 export const groups: ReadonlyArray<ReadonlyArray<string>> = [
@@ -33,6 +35,9 @@ export const libraries: { readonly [specifier: string]: string } = {
   "@peculiar/x509": "src/cli/internal/NodeCertificates.ts",
   "reflect-metadata": "src/cli/internal/NodeCertificates.ts"
 }
+
+/** The one file that loads what its user names, at run time. */
+export const loader = "src/cli/internal/NodeModule.ts"
 
 /** One edge of the graph. */
 export interface Edge {
@@ -89,6 +94,11 @@ const relativeViolation = (file: File, edge: Edge): string | undefined => {
 
 const packageViolation = (file: File, edge: Edge, environment: Environment): string | undefined => {
   const { specifier } = edge
+  if (specifier === computed) {
+    return file.path === loader
+      ? undefined
+      : `${file.path}: loads a module that is named at run time; only ${loader} does`
+  }
   if (isNodeModule(specifier)) {
     return isNodeFile(file.path)
       ? undefined

@@ -97,6 +97,9 @@ export interface Import {
   readonly typeOnly: boolean
 }
 
+/** Stands for the specifier of a dynamic import that is computed at run time. */
+export const computed = "(computed)"
+
 /** Every module that a file refers to. */
 export const importsOf = (file: string, text: string): Array<Import> => {
   const { module, program } = parse(file, text)
@@ -114,8 +117,9 @@ export const importsOf = (file: string, text: string): Array<Import> => {
     }
   }
   for (const item of module.dynamicImports) {
-    const literal = text.slice(item.moduleRequest.start, item.moduleRequest.end)
-    imports.push({ specifier: literal.replace(/^["'`]|["'`]$/g, ""), typeOnly: false })
+    const request = text.slice(item.moduleRequest.start, item.moduleRequest.end)
+    const literal = /^(["'`])([^"'`$]*)\1$/.exec(request)
+    imports.push({ specifier: literal === null ? computed : literal[2]!, typeOnly: false })
   }
   walk(program, (node) => {
     const source = node["source"] ?? node["argument"]
