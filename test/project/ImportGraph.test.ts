@@ -74,7 +74,7 @@ describe("the import graph of src", () => {
        export type { G } from "./G.ts"
        export * as H from "./H.ts"
        const i = import("./I.ts")
-       const k = import(`./${i}.ts`)
+       const k = import("." + i)
        const l = import(i)
        type J = import("./J.ts").J
        // import "./No.ts"
