@@ -53,12 +53,12 @@ class Other extends Protocol.make("Other", Message.Call("Ping")) {}
 
 const OtherServer = GenServer.make(Other, {
   init: () => Effect.void,
-  handlers: { Ping: () => GenServer.reply(undefined) }
+  handlers: { Ping: () => {} }
 })
 
 /** A service beside: HTTP on a socket of its own, answered by a process. */
 const beside = Effect.gen(function*() {
-  const other = yield* GenServer.start(OtherServer, undefined)
+  const other = yield* GenServer.start(OtherServer)
   const context = yield* Effect.context<Node.Node>()
   const server = yield* Effect.acquireRelease(
     Effect.callback<Http.Server>((resume) => {
