@@ -14,6 +14,7 @@
  * | Ports, Sockets | `get_port_list/0`, `get_socket_list/0`, `socket_info/0` | empty |
  * | Tables | `get_table_list/2` | empty: there is no ETS; `get_table/3` is not answered |
  * | Applications | `appmon_info:start_link2/3` and casts to the process that it gives | an empty list: trees are shown under Processes |
+ * | `effect-otp tree`, a shell | `application:which_applications/0`, `application_controller:get_master/1`, `application_master:get_child/1`, `supervisor:which_children/1` and `count_children/1`, `effect_otp:supervisors/0` | yes |
  * | Trace, Log, Kill, Send | `dbg:*`, `ttb`, `rb:*`, `erlang:exit/2` | no: nobody steers this node from outside |
  * | `etop` | `observer_backend:vsn/0`, `spawn_link` of `etop_collect/1` | yes, with `-tracing off` |
  * | `etop -tracing on` | `net_adm:localhost/0`, `erlang:whereis/1`, then `dbg:tracer/3` | no: there is no trace port |
@@ -42,6 +43,7 @@ import type { Term } from "../term/Term.ts"
 import { isTuple, Tuple } from "../term/Tuple.ts"
 import { etopInfo, infosOf, initialCall, itemsOf, statusOf } from "./internal/processInfo.ts"
 import { atom, atomOrText, function_, list } from "./internal/shownTerms.ts"
+import * as supervisionTree from "./internal/supervisionTree.ts"
 import { defaults, type Facts, memoryOf, statisticOf, sysInfo, systemInfoOf } from "./internal/systemInfo.ts"
 import { distributionUnsafe, nodes, ping } from "./Node.ts"
 import * as RemoteSpawn from "./RemoteSpawn.ts"
@@ -289,6 +291,7 @@ export const layer = (options?: Options): Layer.Layer<never, ProvideError, Node>
       isPid(pid) && pid.node === node.name
         ? Effect.map(inNode(Process.isAlive(pid)), Atom.fromBoolean)
         : Rpc.raise(atom("badarg")))
+    for (const { arity, module, name, run } of supervisionTree.answers(node)) yield* give(module, name, arity, run)
     const orBadarg = (term: Term | undefined): Effect.Effect<Term> =>
       term === undefined ? Rpc.raise(atom("badarg")) : Effect.succeed(term)
     yield* give("erlang", "memory", 0, () => Effect.map(facts, memoryOf))

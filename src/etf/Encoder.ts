@@ -30,14 +30,6 @@ export interface EncoderOptions {
   readonly maxDepth?: number | undefined
 }
 
-// Small outputs share slabs: allocating a buffer for each costs more than writing it.
-const slabSize = 16_384
-const pooledMax = 2048
-/** Outputs up to this size are written into a slab at once; where less room is left, a new one is begun. */
-const roomMin = 512
-let slab = new Uint8Array(slabSize)
-let slabUsed = 0
-
 /**
  * Decides which atoms travel as references to the header of a packet. See `AtomCache`.
  *
@@ -55,8 +47,6 @@ export type AtomReferences = AtomSink
 export class Encoder {
   private readonly writer: Writer
   private readonly maxBytes: number
-  /** Bytes of the last output: the next one is likely to be of its kind. */
-  private lastSize = 0
 
   constructor(options: EncoderOptions = {}) {
     this.maxBytes = options.maxBytes ?? 128 * 1024 * 1024
@@ -81,47 +71,18 @@ export class Encoder {
    * Like {@link encode}, but throws the `EtfEncodeError`.
    */
   encodeUnsafe(term: Term): Uint8Array {
-    if (this.lastSize > roomMin) {
-      this.writer.reset()
-      this.version(term)
-      this.lastSize = this.writer.pos
-      return this.take()
-    }
-    const writer = this.writer
-    const own = writer.buffer
-    if (slab.length - slabUsed < roomMin) {
-      slab = new Uint8Array(slabSize)
-      slabUsed = 0
-    }
-    // Written where it stays: nothing of a term runs code of others, so that nobody else writes there meanwhile.
-    const start = slabUsed
-    writer.buffer = slab
-    writer.pos = writer.base = start
-    // oxlint-disable-next-line effect-otp/no-try -- the encoder must have its own buffer back, however this ends
-    try {
-      this.version(term)
-      const end = writer.pos
-      this.lastSize = end - start
-      if (writer.buffer !== slab) return writer.buffer.slice(start, end)
-      slabUsed = end
-      return slab.subarray(start, end)
-    } finally {
-      writer.buffer = own
-      writer.pos = writer.base = 0
-    }
-  }
-
-  private version(term: Term): void {
-    const writer = this.writer
+    const { writer } = this
+    writer.reset()
     writer.u8(131)
     if (term instanceof LocalTerm) {
       writer.u8(121)
       writer.raw(term.bytes)
     } else this.writeUnsafe(term)
+    return writer.take()
   }
 
   /**
-   * Empties the buffer and starts a new output. `atoms` decides from now on which atoms are written as references.
+   * Starts a new output. `atoms` decides from now on which atoms are written as references.
    */
   begin(atoms?: AtomReferences): void {
     this.writer.reset()
@@ -152,27 +113,19 @@ export class Encoder {
 
   /** The number of bytes written since {@link begin}. */
   get length(): number {
-    return this.writer.pos
+    return this.writer.pos - this.writer.base
   }
 
   /**
    * What was written, as a view of the buffer: valid until the next use of the encoder.
    */
   view(): Uint8Array {
-    return this.writer.buffer.subarray(0, this.writer.pos)
+    return this.writer.buffer.subarray(this.writer.base, this.writer.pos)
   }
 
-  /** What was written, copied. As with {@link encode}, small outputs share an `ArrayBuffer`. */
+  /** What was written; it is the caller's. As with {@link encode}, small outputs share an `ArrayBuffer`. */
   take(): Uint8Array {
-    const { buffer, pos } = this.writer
-    if (pos > pooledMax) return buffer.slice(0, pos)
-    if (slabUsed + pos > slab.length) {
-      slab = new Uint8Array(slabSize)
-      slabUsed = 0
-    }
-    slab.set(buffer.subarray(0, pos), slabUsed)
-    slabUsed += pos
-    return slab.subarray(slabUsed - pos, slabUsed)
+    return this.writer.take()
   }
 
   /**

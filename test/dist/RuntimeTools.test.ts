@@ -3,7 +3,7 @@
  */
 import { assert, describe, layer } from "@effect/vitest"
 import { Effect, Layer, Redacted, References, Schema } from "effect"
-import { GenServer, Message, Protocol } from "effect-otp"
+import { Application, GenServer, Message, Protocol, Supervisor } from "effect-otp"
 import * as Node from "effect-otp/dist/Node"
 import * as NodeNetwork from "effect-otp/dist/NodeNetwork"
 import * as NodeRuntimeTools from "effect-otp/dist/NodeRuntimeTools"
@@ -111,6 +111,66 @@ describe.skipIf(!erlangAvailable)("the tools of Erlang", () => {
         ) {
           assert.match(yield* rpc(module!, name!, args), /^\{badrpc,\{'EXIT',\{undef,/)
         }
+      }))
+
+    it.effect("trees: the applications and supervisors, as Erlang's own answer about theirs", () =>
+      Effect.gen(function*() {
+        const { port } = yield* ErlangEpmd
+        const erl = yield* startErlang("trees@127.0.0.1", { epmdPort: port })
+        const rpc = (module: string, name: string, args = "[]") =>
+          erl.eval(`rpc:call('${ours}', ${module}, ${name}, ${args})`)
+        assert.strictEqual(yield* rpc("application", "which_applications"), "[]")
+        assert.strictEqual(yield* rpc("application_controller", "get_master", "[shop]"), "undefined")
+        yield* Application.start(Application.make("shop", {
+          description: "sells things",
+          version: "1.2.0",
+          supervisor: Supervisor.make({
+            children: [
+              Supervisor.child("counter", CounterServer, undefined),
+              Supervisor.nested("stock", Supervisor.make({ children: [Supervisor.worker("poller", Effect.never)] }))
+            ]
+          })
+        }))
+        assert.strictEqual(yield* rpc("application", "which_applications"), `[{shop,"sells things","1.2.0"}]`)
+        // The way of observer: the master, the top of its tree, its children, newest first.
+        const down = `rpc:call('${ours}', application_controller, get_master, [shop])`
+        const top =
+          `(fun() -> M = ${down}, {T, shop} = rpc:call('${ours}', application_master, get_child, [M]), T end)()`
+        const children = (pid: string) =>
+          erl.eval(
+            `[{I, is_pid(C), T, M} || {I, C, T, M} <- rpc:call('${ours}', supervisor, which_children, [${pid}])]`
+          )
+        assert.strictEqual(
+          yield* children(top),
+          "[{stock,true,supervisor,['Supervisor']},{counter,true,worker,['Counter']}]"
+        )
+        assert.strictEqual(
+          yield* erl.eval(`rpc:call('${ours}', supervisor, count_children, [${top}])`),
+          "[{specs,2},{active,2},{supervisors,1},{workers,1}]"
+        )
+        // One that ended and is not started again, one under a name, and processes that are no supervisors.
+        yield* Supervisor.start(
+          Supervisor.make({ children: [Supervisor.worker("once", Effect.void, { restart: "transient" })] }),
+          { name: "alone" }
+        )
+        assert.match(
+          yield* erl.eval(
+            `(fun F(0) -> pending; F(N) -> case rpc:call('${ours}', supervisor, which_children, [alone]) of [{once, undefined, worker, []}] = L -> L; _ -> timer:sleep(10), F(N - 1) end end)(200)`
+          ),
+          /^\[\{once,undefined,worker,\[\]\}\]$/
+        )
+        for (const target of ["nobody", `rpc:call('${ours}', erlang, whereis, [rex])`, "self()"]) {
+          assert.match(yield* rpc("supervisor", "which_children", `[${target}]`), /^\{badrpc,\{'EXIT',\{badarg,/)
+        }
+        assert.match(yield* rpc("application_master", "get_child", "[self()]"), /^\{badrpc,\{'EXIT',\{badarg,/)
+        // Those that no application leads to: the node's own, and the one that this test has started.
+        assert.strictEqual(
+          yield* erl.eval(
+            `(fun() -> L = rpc:call('${ours}', effect_otp, supervisors, []), A = rpc:call('${ours}', erlang, whereis, [alone]), {length(L), lists:keymember(A, 1, L), lists:keymember(${top}, 1, L)} end)()`
+          ),
+          "{2,true,false}"
+        )
+        yield* Application.stop("shop")
       }))
 
     it.effect("etop: version and collected processes", () =>

@@ -179,6 +179,36 @@ describe.skipIf(!erlangAvailable)("against Erlang", () => {
           assert.strictEqual(formatReason(error.reason), "{boom,0}")
         }))
 
+      it.effect("calls that leave together share one monitor; each ends once, and nothing is left of it", () =>
+        Effect.gen(function*() {
+          const { port } = yield* ErlangEpmd
+          const erl = yield* startErlang("e15@127.0.0.1", { epmdPort: port })
+          yield* erl.eval("dist_server:start(counter)")
+          const odd = yield* Node.remote(Odd, { name: "counter", node: erl.name })
+          yield* odd.Get()
+          const watchers = erl.eval("length(element(2, process_info(whereis(counter), monitored_by)))")
+          // What Erlang is asked on its input may be done before what is still on its way there.
+          const watchedBy = (count: string) => Effect.repeat(watchers, { until: (now) => now === count, times: 200 })
+          const many = <A, E>(call: Effect.Effect<A, E>) =>
+            Effect.forEach(Array.from({ length: 100 }), () => Effect.forkChild(call))
+
+          const early = yield* Effect.forkChild(Effect.flip(odd.Sleep({ ms: 3000 }, { timeout: 50 })))
+          const calls = yield* many(odd.Sleep({ ms: 2000 }))
+          assert.strictEqual(yield* watchedBy("1"), "1")
+          for (const call of calls) assert.deepStrictEqual(yield* Fiber.join(call), term("{slept, 2000}"))
+          assert.strictEqual(reasonOf(yield* Fiber.join(early)), "CallTimeout")
+          assert.strictEqual(yield* watchedBy("0"), "0")
+
+          const lost = yield* many(Effect.flip(odd.Sleep({ ms: 60_000 })))
+          assert.strictEqual(yield* watchedBy("1"), "1")
+          yield* Effect.flip(Node.callTerm({ name: "counter", node: erl.name }, term("crash")))
+          for (const call of lost) assert.strictEqual(reasonOf(yield* Fiber.join(call)), "ProcessExit")
+          assert.strictEqual(reasonOf(yield* Effect.flip(odd.Get())), "NoProcess")
+          yield* erl.eval("dist_server:start(counter)")
+          assert.strictEqual(yield* odd.Get(), 0)
+          assert.strictEqual(yield* watchedBy("0"), "0")
+        }))
+
       it.effect("a reply of the wrong type is a MalformedReply, a late reply is dropped", () =>
         Effect.gen(function*() {
           const { port } = yield* ErlangEpmd

@@ -206,7 +206,7 @@ export class Outgoing {
       if (mayWait && this.sequenceBytes > limits.maxOutputBytes / 2) return "full"
       // A large one takes its buffer along.
       const packet = pos < flushAt ? buffer.slice(0, pos) : buffer.subarray(0, pos)
-      if (packet.buffer === buffer.buffer) this.side.output.buffer = this.freeBuffer()
+      if (packet.buffer === buffer.buffer) this.side.output.replace(this.freeBuffer())
       writeU32(packet, 0, pos - 4)
       behind.waiting.push(packet)
       this.sequenceBytes += pos
@@ -299,7 +299,7 @@ export class Outgoing {
     writer.pos = 0
     if (this.link.write(buffer.subarray(0, pos)) && buffer.length <= keepBuffer) return
     this.keep(buffer)
-    writer.buffer = this.freeBuffer()
+    writer.replace(this.freeBuffer())
   }
 
   /** A buffer that was written: it is used again once the socket has let go of it. */
@@ -359,7 +359,7 @@ export class Outgoing {
     const writer = this.main.output
     const { buffer, pos: end } = writer
     // The buffer leaves with the packet.
-    writer.buffer = this.freeBuffer()
+    writer.replace(this.freeBuffer())
     writer.pos = 0
     const firstEnd = Math.min(end, payloadAt + this.limits.fragmentBytes)
     const left = Math.ceil((end - firstEnd) / this.limits.fragmentBytes)

@@ -19,6 +19,7 @@ import type { Term } from "../../term/Term.ts"
 import { print } from "../../term/TermPrinter.ts"
 import { Tuple } from "../../term/Tuple.ts"
 import type { EncodeReason } from "../EtfError.ts"
+import { knownAtom } from "./knownAtoms.ts"
 import { encodeUtf8, encodeUtf8Into } from "./text.ts"
 
 /** Thrown inside the codec; never seen outside. */
@@ -43,7 +44,11 @@ const recursionMax = 200
 /** A buffer larger than this is given back after use. */
 const keepMax = 1024 * 1024
 
-const scratch = new DataView(new ArrayBuffer(8))
+// Small outputs share a buffer: allocating one for each costs more than writing it.
+const sharedBytes = 16_384
+const sharedMax = 2048
+/** So much room a new output finds at least; one that needs more moves to a larger buffer. */
+const roomMin = 512
 
 interface Frame {
   readonly term: unknown
@@ -52,17 +57,23 @@ interface Frame {
   at: number
 }
 
+const wordsOf = (buffer: Uint8Array): DataView => new DataView(buffer.buffer, buffer.byteOffset, buffer.length)
+
 const isWord = (n: number): boolean => n >>> 0 === n
 
 /** See the file's comment. */
 export class Writer {
   buffer: Uint8Array
   pos: number
-  /** Where the output begins: what is before belongs to others. */
+  /** Where the output begins: what is before belongs to those who took it. */
   base = 0
   atoms: AtomSink | undefined
-  private lastNode: string | undefined
-  private lastNodeBytes: Uint8Array
+  /** The buffer again, for words and floats, and its length. */
+  private words: DataView
+  private end: number
+  /** Where the next output may begin. */
+  private free = 0
+  private room = roomMin
   private readonly initial: number
   private readonly maxBytes: number
   private readonly maxDepth: number
@@ -74,27 +85,53 @@ export class Writer {
     this.maxDepth = maxDepth
     this.recursion = Math.min(recursionMax, maxDepth)
     this.buffer = new Uint8Array(initial)
+    this.words = wordsOf(this.buffer)
+    this.end = initial
     this.pos = 0
     this.atoms = undefined
-    this.lastNode = undefined
-    this.lastNodeBytes = this.buffer
   }
 
+  /** Starts a new output. */
   reset(): void {
-    this.pos = 0
-    if (this.buffer.length > keepMax) this.buffer = new Uint8Array(this.initial)
+    const { buffer, free } = this
+    if (free === 0 ? buffer.length > keepMax : buffer.length > sharedBytes || buffer.length - free < this.room) {
+      this.replace(new Uint8Array(free === 0 ? this.initial : sharedBytes))
+      this.free = 0
+    }
+    this.pos = this.base = this.free
   }
 
-  /** Makes room for `count` more bytes. */
+  /** Goes on in another buffer. */
+  replace(buffer: Uint8Array): void {
+    this.buffer = buffer
+    this.words = wordsOf(buffer)
+    this.end = buffer.length
+  }
+
+  /** What was written: a small output stays where it is, a large one is copied. */
+  take(): Uint8Array {
+    const { base, buffer, pos } = this
+    const size = pos - base
+    if (size > sharedMax) return buffer.slice(base, pos)
+    this.free = pos
+    // The next one is likely to be of its kind.
+    this.room = Math.max(roomMin, size + (size >> 1))
+    return buffer.subarray(base, pos)
+  }
+
+  /** Makes room for `count` more bytes. Small, so that it is inlined wherever something is written. */
   ensure(count: number): void {
+    if (this.pos + count > this.end) this.grow(count)
+  }
+
+  private grow(count: number): void {
     const needed = this.pos + count
-    if (needed <= this.buffer.length) return
     if (needed - this.base > this.maxBytes + 64) {
       throw new EncodeFailure("Limit", `larger than ${this.maxBytes} bytes`)
     }
     const grown = new Uint8Array(Math.max(needed, this.buffer.length * 2))
     grown.set(this.buffer.subarray(this.base, this.pos), this.base)
-    this.buffer = grown
+    this.replace(grown)
   }
 
   u8(value: number): void {
@@ -114,25 +151,16 @@ export class Writer {
   /** A tag and a 32-bit word. */
   tag32(tag: number, value: number): void {
     this.ensure(5)
-    const buffer = this.buffer
     const at = this.pos
-    buffer[at] = tag
-    buffer[at + 1] = value >>> 24
-    buffer[at + 2] = value >>> 16
-    buffer[at + 3] = value >>> 8
-    buffer[at + 4] = value
+    this.buffer[at] = tag
+    this.words.setUint32(at + 1, value)
     this.pos = at + 5
   }
 
   u32(value: number): void {
     this.ensure(4)
-    const buffer = this.buffer
-    const at = this.pos
-    buffer[at] = value >>> 24
-    buffer[at + 1] = value >>> 16
-    buffer[at + 2] = value >>> 8
-    buffer[at + 3] = value
-    this.pos = at + 4
+    this.words.setUint32(this.pos, value)
+    this.pos += 4
   }
 
   raw(bytes: Uint8Array): void {
@@ -216,11 +244,9 @@ export class Writer {
       throw new EncodeFailure("NotFinite", `${value} has no Erlang float; send an atom instead`)
     }
     this.ensure(9)
-    scratch.setFloat64(0, value)
-    const buffer = this.buffer
     const at = this.pos
-    buffer[at] = 70
-    for (let i = 0; i < 8; i++) buffer[at + 1 + i] = scratch.getUint8(i)
+    this.buffer[at] = 70
+    this.words.setFloat64(at + 1, value)
     this.pos = at + 9
   }
 
@@ -239,6 +265,17 @@ export class Writer {
       const reference = this.atoms.reference(name)
       if (reference >= 0) return this.tag8(82, reference)
     }
+    const known = knownAtom(name)
+    if (known === undefined) return this.spell(name)
+    const parts = known.words
+    this.ensure(4 * parts.length)
+    const { pos, words } = this
+    // The last word may go beyond the atom, where nothing stands yet.
+    for (let i = 0; i < parts.length; i++) words.setInt32(pos + 4 * i, parts[i]!)
+    this.pos = pos + known.length
+  }
+
+  private spell(name: string): void {
     const length = name.length
     if (length <= 255) {
       this.ensure(length + 2)
@@ -272,47 +309,19 @@ export class Writer {
     this.raw(bytes)
   }
 
-  // The node of an identifier: mostly the same one as last time, whose bytes are kept.
-  private node(name: string): void {
-    if (this.atoms !== undefined) return this.atom(name)
-    if (name !== this.lastNode) {
-      const start = this.pos
-      this.atom(name)
-      this.lastNode = name
-      this.lastNodeBytes = this.buffer.slice(start, this.pos)
-      return
-    }
-    const bytes = this.lastNodeBytes
-    const count = bytes.length
-    this.ensure(count)
-    const buffer = this.buffer
-    const at = this.pos
-    for (let i = 0; i < count; i++) buffer[at + i] = bytes[i]!
-    this.pos = at + count
-  }
-
   pid(pid: Pid): void {
     const { creation, id, serial } = pid
     if (!isWord(id) || !isWord(serial) || !isWord(creation)) {
       throw new EncodeFailure("InvalidIdentifier", `the parts of ${pid} are unsigned 32-bit integers`)
     }
     this.u8(88)
-    this.node(pid.node)
+    this.atom(pid.node)
     this.ensure(12)
-    this.word(id)
-    this.word(serial)
-    this.word(creation)
-  }
-
-  // A 32-bit word, room for which was made before.
-  private word(value: number): void {
-    const buffer = this.buffer
-    const at = this.pos
-    buffer[at] = value >>> 24
-    buffer[at + 1] = value >>> 16
-    buffer[at + 2] = value >>> 8
-    buffer[at + 3] = value
-    this.pos = at + 4
+    const { pos, words } = this
+    words.setUint32(pos, id)
+    words.setUint32(pos + 4, serial)
+    words.setUint32(pos + 8, creation)
+    this.pos = pos + 12
   }
 
   reference(reference: Reference): void {
@@ -321,17 +330,14 @@ export class Writer {
     let valid = count >= 1 && count <= 5 && isWord(creation)
     for (let i = 0; valid && i < count; i++) valid = isWord(ids[i]!)
     if (!valid) throw new EncodeFailure("InvalidIdentifier", `${reference} is not one to five unsigned 32-bit words`)
-    this.ensure(3)
-    const buffer = this.buffer
-    const at = this.pos
-    buffer[at] = 90
-    buffer[at + 1] = 0
-    buffer[at + 2] = count
-    this.pos = at + 3
-    this.node(reference.node)
-    this.ensure(24)
-    this.word(creation)
-    for (let i = 0; i < count; i++) this.word(ids[i]!)
+    this.tag8(90, 0)
+    this.u8(count)
+    this.atom(reference.node)
+    this.ensure(4 + 4 * count)
+    const { pos, words } = this
+    words.setUint32(pos, creation)
+    for (let i = 0; i < count; i++) words.setUint32(pos + 4 + 4 * i, ids[i]!)
+    this.pos = pos + 4 + 4 * count
   }
 
   private port(port: Port): void {
@@ -347,48 +353,55 @@ export class Writer {
 
   /** The next term. `depth` is how many containers are open around it. */
   term(term: unknown, depth: number): void {
-    if (typeof term === "number") return this.number(term)
-    if (term instanceof Atom) return this.atom(term.name)
-    if (term instanceof Tuple) {
-      if (depth >= this.recursion) return this.loop(term, depth)
-      const elements = term.elements
-      this.arity(elements.length)
-      for (let i = 0; i < elements.length; i++) this.term(elements[i], depth + 1)
-      return
+    if (typeof term === "number") this.number(term)
+    else if (term instanceof Atom) this.atom(term.name)
+    else this.compound(term, depth)
+  }
+
+  // Like `term` for each of them, without a call for what most of them are.
+  private each(terms: ReadonlyArray<unknown>, depth: number): void {
+    for (let i = 0; i < terms.length; i++) {
+      const term = terms[i]
+      if (typeof term === "number") this.number(term)
+      else if (term instanceof Atom) this.atom(term.name)
+      else this.compound(term, depth)
     }
-    if (Array.isArray(term)) {
-      if (this.short(term)) return
-      if (depth >= this.recursion) return this.loop(term, depth)
-      this.tag32(108, term.length)
-      for (let i = 0; i < term.length; i++) {
-        const item = term[i]
-        if (typeof item === "number") this.number(item)
-        else this.term(item, depth + 1)
-      }
-      return this.u8(106)
+  }
+
+  private compound(term: unknown, depth: number): void {
+    if (depth >= this.recursion) this.loop(term, depth)
+    else if (term instanceof Tuple) {
+      this.arity(term.elements.length)
+      this.each(term.elements, depth + 1)
+    } else if (Array.isArray(term)) this.list(term, depth)
+    else if (term instanceof Pid) this.pid(term)
+    else this.other(term, depth)
+  }
+
+  private list(list: ReadonlyArray<unknown>, depth: number): void {
+    if (this.short(list)) return
+    this.tag32(108, list.length)
+    this.each(list, depth + 1)
+    this.u8(106)
+  }
+
+  private other(term: unknown, depth: number): void {
+    if (term instanceof ImproperList && term.elements.length > 0) {
+      this.tag32(108, term.elements.length)
+      this.each(term.elements, depth + 1)
+      // The tag of a call is `[alias | Reference]`.
+      return term.tail instanceof Reference ? this.reference(term.tail) : this.term(term.tail, depth + 1)
     }
-    if (term instanceof Pid) return this.pid(term)
     if (term instanceof Reference) return this.reference(term)
     if (term instanceof Uint8Array) return this.binary(term)
-    if (term instanceof ImproperList && term.elements.length > 0) {
-      if (depth >= this.recursion) return this.loop(term, depth)
-      const elements = term.elements
-      this.tag32(108, elements.length)
-      for (let i = 0; i < elements.length; i++) this.term(elements[i], depth + 1)
-      return this.term(term.tail, depth + 1)
-    }
     if (term instanceof ErlMap) {
-      if (depth >= this.recursion) return this.loop(term, depth)
-      const entries = term.entries
-      this.tag32(116, entries.length / 2)
-      for (let i = 0; i < entries.length; i++) this.term(entries[i], depth + 1)
-      return
+      this.tag32(116, term.entries.length / 2)
+      return this.each(term.entries, depth + 1)
     }
-    if (depth >= this.recursion) return this.loop(term, depth)
     const start = this.pos
     const items = this.open(term)
     if (items === undefined) return
-    for (let i = 0; i < items.length; i++) this.term(items[i], depth + 1)
+    this.each(items, depth + 1)
     if (term instanceof Fun) this.close(start)
   }
 

@@ -9,18 +9,16 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Effectable from "effect/Effectable"
-import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
-import type { Pid } from "../../term/Pid.ts"
-import type { Reference } from "../../term/Reference.ts"
 import { type Address, format as formatAddress } from "../Address.ts"
 import * as CallError from "../CallError.ts"
 import type * as Message from "../Message.ts"
 import { toValue } from "../Message.ts"
 import type { Core } from "../Protocol.ts"
-import { CallEnvelope, type CallTarget, CastEnvelope, TermEnvelope } from "./Envelope.ts"
+import { CallEnvelope, CastEnvelope, TermEnvelope } from "./Envelope.ts"
 import { EXITING, type LocalProcess } from "./LocalProcess.ts"
 import type { NodeRuntime } from "./NodeRuntime.ts"
+import { type CallGuard, OutboundCall } from "./OutboundCall.ts"
 import { ServerProcess } from "./ServerProcess.ts"
 
 /** The limit of a call that does not say otherwise. */
@@ -41,6 +39,8 @@ export abstract class RefBase {
   readonly checked: boolean
   /** Chooses the receiver of each message anew; without it, that is whoever the address leads to. */
   readonly route: Route | undefined
+  /** What guards the calls of this turn to another node. */
+  guard: CallGuard | undefined = undefined
   abstract readonly address: Address
   abstract readonly core: Core
 
@@ -137,18 +137,21 @@ class CallEffect {
     const nodeName = address.node!
     if (transport === undefined) return this.fail(new CallError.NodeDown({ node: nodeName }))
     const message = core.messages[this.index]!
-    const call = new RemoteCall(node, address, core.name, message, this.payload, fiber)
     const from = node.pidOf(fiber)
-    call.monitored(from)
-    const sent = transport.send(from, address, { _tag: "Call", message, payload: this.payload, reply: call.ref })
-    return sent === Effect.void
-      ? call.exit ?? waitRemote(call, this.limitMillis)
-      : this.callLater(call, sent, nodeName)
+    const key = node.takeReference()
+    const reply = node.referenceOfKey(key)
+    let { guard } = this.ref
+    const guarded = guard !== undefined && guard.open
+    if (!guarded) this.ref.guard = guard = remote.guard(address, from, key, reply)
+    const call = new OutboundCall(guard!, key, reply, core.name, message, this.payload, fiber)
+    if (!guarded) guard!.begin()
+    const sent = transport.send(from, address, { _tag: "Call", message, payload: this.payload, reply })
+    return sent === Effect.void ? call.exit ?? call.wait(this.limitMillis) : this.callLater(call, sent, nodeName)
   }
 
   /** The connection is being opened, or its output buffer is full: the call limit runs meanwhile. */
   private callLater(
-    call: RemoteCall,
+    call: OutboundCall,
     sent: Effect.Effect<void, { readonly _tag: "NodeDown" }>,
     nodeName: string
   ): Effect.Effect<unknown, unknown> {
@@ -162,7 +165,7 @@ class CallEffect {
           ),
           Effect.never
         ),
-        waitRemote(call, this.limitMillis)
+        call.wait(this.limitMillis)
       ),
       () => Effect.sync(() => call.abandon())
     )
@@ -187,75 +190,6 @@ class CallEffect {
 }
 asEffect("effect-otp/call", CallEffect)
 
-/** A process of another node, as the target of a call. */
-class RemoteTarget implements CallTarget {
-  readonly node: NodeRuntime
-  private readonly address: Address
-
-  constructor(node: NodeRuntime, address: Address) {
-    this.node = node
-    this.address = address
-  }
-
-  get pid(): Pid {
-    return this.node.pid
-  }
-
-  get displayName(): string {
-    return formatAddress(this.address)
-  }
-
-  undefer(): void {}
-}
-
-/** A call to another node: its reference is the alias to which the answer comes, and the monitor that guards it. */
-class RemoteCall extends CallEnvelope {
-  readonly ref: Reference
-  private readonly key: number
-  private readonly address: Address
-  private sender: Pid
-
-  constructor(
-    node: NodeRuntime,
-    address: Address,
-    protocolName: string,
-    message: Message.Any,
-    payload: unknown,
-    fiber: AnyFiber
-  ) {
-    super(new RemoteTarget(node, address), protocolName, message, -1, payload, fiber)
-    this.key = node.takeReference()
-    this.ref = node.referenceOfKey(this.key)
-    this.address = address
-    this.sender = node.pid
-  }
-
-  monitored(sender: Pid): void {
-    this.sender = sender
-    const remote = this.process.node.remote
-    remote.call(this.address.node!, this.key, this)
-    remote.transport?.monitor(sender, this.address, this.ref)
-  }
-
-  override complete(exit: Exit.Exit<unknown, unknown>): boolean {
-    if (this.done) return false
-    this.forget()
-    return super.complete(exit)
-  }
-
-  abandon(): void {
-    if (this.done) return
-    this.forget()
-    super.complete(Exit.interrupt())
-  }
-
-  private forget(): void {
-    const remote = this.process.node.remote
-    remote.forget(this.address.node!, this.key)
-    remote.transport?.demonitor(this.sender, this.address, this.ref)
-  }
-}
-
 /** Parks the caller until the answer comes or the limit passes. */
 const wait = (call: CallEnvelope, limitMillis: number): Effect.Effect<unknown, unknown> =>
   Effect.callback<unknown, unknown>((resume) => {
@@ -263,16 +197,6 @@ const wait = (call: CallEnvelope, limitMillis: number): Effect.Effect<unknown, u
     call.resume = resume
     call.limitMillis = limitMillis
     call.process.node.timers.armAfterBurst(call, limitMillis)
-  })
-
-/** The same for a call to another node, whose caller may be interrupted: then nobody waits for the answer any more. */
-const waitRemote = (call: RemoteCall, limitMillis: number): Effect.Effect<unknown, unknown> =>
-  Effect.callback<unknown, unknown>((resume) => {
-    if (call.exit !== undefined) return resume(call.exit)
-    call.resume = resume
-    call.limitMillis = limitMillis
-    call.process.node.timers.armAfterBurst(call, limitMillis)
-    return Effect.sync(() => call.abandon())
   })
 
 const foreignIndex = (process: ServerProcess, message: Message.Any): number | undefined => {

@@ -136,30 +136,12 @@ export class InboundSignals implements Inbound {
     if (key === undefined) return false
     const likely = node === undefined ? undefined : this.table.peers.get(node)
     const call = likely?.calls.get(key)
-    if (call !== undefined) return this.answer(likely!, key, call, decode)
+    if (call !== undefined) return answer(call, decode)
     for (const peer of this.table.peers.values()) {
       const call = peer.calls.get(key)
-      if (call !== undefined) return this.answer(peer, key, call, decode)
+      if (call !== undefined) return answer(call, decode)
     }
     return false
-  }
-
-  private answer(
-    peer: Peer,
-    key: number,
-    call: CallEnvelope,
-    decode: (message: Message.Any) => Exit.Exit<unknown, unknown>
-  ): boolean {
-    peer.calls.delete(key)
-    const exit = decode(call.message)
-    if (exit._tag === "Failure") {
-      const failure = exit.cause.reasons[0]
-      if (failure?._tag === "Fail" && failure.error instanceof CallError.MalformedReply) {
-        call.failWith(failure.error)
-        return true
-      }
-    }
-    return call.complete(exit)
   }
 
   link(from: Pid, to: Pid): number {
@@ -217,10 +199,9 @@ export class InboundSignals implements Inbound {
   }
 
   private downOf(peer: Peer, key: number, reason: ExitReason.ExitReason): boolean {
-    const call = peer.calls.get(key)
-    if (call !== undefined) {
-      peer.calls.delete(key)
-      call.failWith(reasonOfDown(peer.name, reason))
+    const guard = peer.guards.get(key)
+    if (guard !== undefined) {
+      guard.down(reason)
       return true
     }
     const entry = peer.monitors.get(key)
@@ -235,6 +216,8 @@ export class InboundSignals implements Inbound {
     if (peer === undefined) return
     this.table.peers.delete(nodeName)
     const reason = ExitReason.noConnection(nodeName)
+    // Who calls again at once is to be guarded anew.
+    for (const guard of peer.guards.values()) guard.end()
     for (const call of peer.calls.values()) call.failWith(new CallError.NodeDown({ node: nodeName }))
     for (const [process, pids] of peer.links) {
       for (const [printed, pid] of pids) {
@@ -247,13 +230,14 @@ export class InboundSignals implements Inbound {
   }
 }
 
-const reasonOfDown = (node: string, reason: ExitReason.ExitReason): CallError.CallErrorReason => {
-  switch (reason._tag) {
-    case "NoProc":
-      return new CallError.NoProcess({})
-    case "NoConnection":
-      return new CallError.NodeDown({ node: reason.node ?? node })
-    default:
-      return new CallError.ProcessExit({ exitReason: reason })
+const answer = (call: CallEnvelope, decode: (message: Message.Any) => Exit.Exit<unknown, unknown>): boolean => {
+  const exit = decode(call.message)
+  if (exit._tag === "Failure") {
+    const failure = exit.cause.reasons[0]
+    if (failure?._tag === "Fail" && failure.error instanceof CallError.MalformedReply) {
+      call.failWith(failure.error)
+      return true
+    }
   }
+  return call.complete(exit)
 }

@@ -18,6 +18,7 @@ import type { CallEnvelope } from "./Envelope.ts"
 import type { LocalProcess, Monitor, RemoteWatcher, Watcher } from "./LocalProcess.ts"
 import type { NodeRuntime } from "./NodeRuntime.ts"
 import { NumberTable } from "./NumberTable.ts"
+import { CallGuard } from "./OutboundCall.ts"
 
 /**
  * Monitors by their reference. Every call of another node sets one and takes it away, so that they are found by a number
@@ -94,6 +95,8 @@ export class Peer {
   readonly watchers: WatcherTable = new WatcherTable()
   /** Calls under way, by key of their reference. */
   readonly calls: NumberTable<CallEnvelope> = new NumberTable()
+  /** What guards them, by key of the monitor. */
+  readonly guards: NumberTable<CallGuard> = new NumberTable()
 
   constructor(name: string) {
     this.name = name
@@ -144,13 +147,25 @@ export class RemoteTable {
     return sent === Effect.void ? Effect.void : Effect.mapError(sent, () => "nodedown" as const)
   }
 
-  /** Registers a call that is about to leave; it ends with `NodeDown` when the connection is lost. */
-  call(nodeName: string, key: number, call: CallEnvelope): void {
-    this.peer(nodeName).calls.set(key, call)
+  /** A monitor for calls to a process of another node, the first of which is about to be made. */
+  guard(address: Address, watcher: Pid, key: number, ref: Reference): CallGuard {
+    const peer = this.peer(address.node!)
+    const guard = new CallGuard(peer, this.node, address, watcher, key, ref)
+    peer.guards.set(key, guard)
+    return guard
   }
 
-  forget(nodeName: string, key: number): void {
-    this.peers.get(nodeName)?.calls.delete(key)
+  /** Has a guard looked at once everything on the stack is done. */
+  atEndOfTurn(guard: CallGuard): void {
+    if (this.turn.push(guard) === 1) this.node.runQueue.afterStack(this.endTurn)
+  }
+
+  private turn: Array<CallGuard> = []
+
+  private readonly endTurn = (): void => {
+    const guards = this.turn
+    this.turn = []
+    for (const guard of guards) guard.endTurn()
   }
 
   link(process: LocalProcess, to: Pid): void {

@@ -19,8 +19,8 @@ const assertNothingKept = (cluster: MemoryCluster.Service) =>
     yield* TestNode.settle
     for (const name of cluster.names) {
       for (const peer of cluster.node(name).runtime.remote.peers.values()) {
-        const kept = [peer.calls.size, peer.links.size, peer.monitors.size, [...peer.watchers].length]
-        assert.deepStrictEqual(kept, [0, 0, 0, 0], `${name} keeps something of ${peer.name}`)
+        const kept = [peer.calls, peer.guards, peer.links, peer.monitors, peer.watchers].map(({ size }) => size)
+        assert.deepStrictEqual(kept, [0, 0, 0, 0, 0], `${name} keeps something of ${peer.name}`)
       }
     }
   })
