@@ -3,42 +3,21 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { execFile, spawnSync } from "node:child_process"
+import { spawnSync } from "node:child_process"
 import { X509Certificate } from "node:crypto"
 import * as Fs from "node:fs"
-import * as Os from "node:os"
 import * as Path from "node:path"
-import { root } from "../project/Sources.ts"
+import { buildFirst, run as runBuilt, temporaryFolder as folder } from "./Built.ts"
 
-interface Outcome {
-  readonly code: number
-  readonly out: string
-  readonly err: string
-}
-
-const run = (...args: ReadonlyArray<string>): Effect.Effect<Outcome> =>
-  Effect.callback((resume) => {
-    execFile(
-      process.execPath,
-      ["--conditions=effect-otp-source", Path.join(root, "src/cli/NodeMain.ts"), ...args],
-      { cwd: Os.tmpdir(), encoding: "utf8", env: { ...process.env, NO_COLOR: "1", NODE_OPTIONS: "" } },
-      (error, out, err) =>
-        resume(
-          Effect.succeed({ code: error === null ? 0 : typeof error.code === "number" ? error.code : -1, out, err })
-        )
-    )
-  })
-
-const folder = Effect.acquireRelease(
-  Effect.sync(() => Fs.mkdtempSync(Path.join(Os.tmpdir(), "effect-otp-cert-"))),
-  (path) => Effect.sync(() => Fs.rmSync(path, { recursive: true, force: true }))
-)
+const run = (...args: ReadonlyArray<string>) => runBuilt(args)
 
 const mode = (file: string): string => (Fs.statSync(file).mode & 0o777).toString(8)
 
 const certificate = (file: string): X509Certificate => new X509Certificate(Fs.readFileSync(file))
 
 describe("effect-otp cert", () => {
+  buildFirst()
+
   it.live("makes an authority and what it issues; OpenSSL verifies both", () =>
     Effect.scoped(Effect.gen(function*() {
       const out = Path.join(yield* folder, "certs")
@@ -132,12 +111,14 @@ describe("effect-otp cert", () => {
     () =>
       Effect.scoped(Effect.gen(function*() {
         const out = yield* folder
-        const fails = (expected: string, ...args: ReadonlyArray<string>) =>
+        const failsWith = (expectedCode: number) => (expected: string, ...args: ReadonlyArray<string>) =>
           Effect.map(run("cert", ...args), ({ code, err, out: text }) => {
-            assert.strictEqual(code, 1, args.join(" "))
+            assert.strictEqual(code, expectedCode, args.join(" "))
             assert.include(err + text, expected)
             assert.notMatch(err + text, /\n\s+at /, "a stack trace is not kind")
           })
+        const fails = failsWith(1)
+        const misunderstood = failsWith(2)
         yield* fails("effect-otp cert ca", "node", "a@127.0.0.1", "--out", out)
         yield* run("cert", "ca", "--out", out)
         yield* run("cert", "ca", "--name", "other", "--out", out)
@@ -149,8 +130,8 @@ describe("effect-otp cert", () => {
         yield* fails("1 to 36500", "node", "b@h", "--out", out, "--days", "0")
         yield* fails("is no host", "node", "b@h h", "--out", out)
         yield* fails("is no name for a file", "node", "b@h", "--name", "../b", "--out", out)
-        yield* fails("Missing required argument: node", "node", "--out", out)
-        yield* fails("Unknown subcommand", "nothing")
+        yield* misunderstood("Missing required argument: node", "node", "--out", out)
+        yield* misunderstood("Unknown subcommand", "nothing")
         assert.sameMembers(Fs.readdirSync(out), ["ca.pem", "ca.key", "other.pem", "other.key", "a.pem", "a.key"])
         const json = yield* run("cert", "node", "b@h h", "--out", out, "--json")
         assert.strictEqual(json.code, 1)
@@ -159,14 +140,4 @@ describe("effect-otp cert", () => {
       })),
     60_000
   )
-
-  it.live("explains itself, and has the version of the package", () =>
-    Effect.gen(function*() {
-      const help = yield* run("cert", "--help")
-      assert.strictEqual(help.code, 0)
-      for (const word of ["ca", "node", "self-signed"]) assert.include(help.out, word)
-      const version = yield* run("--version")
-      const manifest = JSON.parse(Fs.readFileSync(Path.join(root, "package.json"), "utf8")) as { version: string }
-      assert.include(version.out, manifest.version)
-    }), 30_000)
 })

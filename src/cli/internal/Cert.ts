@@ -7,7 +7,6 @@
  * @since 0.1.0
  */
 import * as Argument from "effect/cli/Argument"
-import * as CliError from "effect/cli/CliError"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Console from "effect/Console"
@@ -19,6 +18,8 @@ import type * as PlatformError from "effect/PlatformError"
 import * as Redacted from "effect/Redacted"
 import { CertificateError } from "./CertificateError.ts"
 import * as NodeCertificates from "./NodeCertificates.ts"
+import * as Output from "./Output.ts"
+import type { Subcommand } from "./Subcommand.ts"
 
 const shared = {
   days: Flag.Int("days").pipe(Flag.withDescription("For how many days it is valid")),
@@ -35,10 +36,7 @@ const shared = {
     Flag.withDefault(false),
     Flag.withDescription("Overwrite files that exist")
   ),
-  json: Flag.Boolean("json").pipe(
-    Flag.withDefault(false),
-    Flag.withDescription("Print the result, or the error, as JSON")
-  )
+  json: Output.json
 }
 
 const days = (standard: number) => shared.days.pipe(Flag.withDefault(standard))
@@ -63,7 +61,7 @@ const nameOf = (name: Option.Option<string>, nodes: ReadonlyArray<string>): stri
     return at > 0 ? first.slice(0, at) : first
   })
 
-interface Output {
+interface Target {
   readonly out: string
   readonly force: boolean
   readonly json: boolean
@@ -91,7 +89,7 @@ const write = (
 const save = (
   name: string,
   certificate: NodeCertificates.Issued,
-  output: Output
+  output: Target
 ): Effect.Effect<void, CertificateError, FileSystem.FileSystem | Path.Path> =>
   Effect.gen(function*() {
     const files = yield* FileSystem.FileSystem
@@ -146,24 +144,6 @@ const save = (
     )
   })
 
-/** A failure that was printed as JSON: nothing is left to say of it. */
-class Told {
-  readonly _tag = "Told" as const
-  readonly "~effect/Runtime/errorReported" = false
-}
-
-/** What went wrong, for people, or with `--json` as JSON on standard error. */
-const reported = <A, R>(
-  json: boolean,
-  effect: Effect.Effect<A, CertificateError, R>
-): Effect.Effect<A, CliError.UserError | Told, R> =>
-  Effect.catch(effect, (error): Effect.Effect<never, CliError.UserError | Told> => {
-    const { detail, reason } = error
-    return json
-      ? Effect.andThen(Console.error(JSON.stringify({ error: { reason, detail } })), Effect.fail(new Told()))
-      : Effect.fail(new CliError.UserError({ cause: error, userMessage: detail }))
-  })
-
 const readText = (path: string): Effect.Effect<string, CertificateError, FileSystem.FileSystem> =>
   Effect.flatMap(FileSystem.FileSystem, (files) =>
     Effect.mapError(
@@ -185,7 +165,7 @@ const ca = Command.make("ca", {
     Flag.withDescription("The name in the certificate and of the files")
   )
 }, ({ days, force, json, keyKind, name, out }) =>
-  reported(
+  Output.reported(
     json,
     Effect.flatMap(
       NodeCertificates.authority({ name, days, keyKind }),
@@ -214,7 +194,7 @@ const node = Command.make("node", {
   ),
   nodes
 }, ({ ca, caKey, days, force, json, keyKind, name, nodes, out }) =>
-  reported(
+  Output.reported(
     json,
     Effect.gen(function*() {
       const path = yield* Path.Path
@@ -234,7 +214,7 @@ const node = Command.make("node", {
 const selfSigned = Command.make("self-signed", { ...shared, days: days(365), name: fileName, nodes }, (
   { days, force, json, keyKind, name, nodes, out }
 ) =>
-  reported(
+  Output.reported(
     json,
     Effect.suspend(() => {
       const common = nameOf(name, nodes)
@@ -253,13 +233,7 @@ const selfSigned = Command.make("self-signed", { ...shared, days: days(365), nam
   )
 
 /** The command with its subcommands. */
-export const cert: Command.Command<
-  "cert",
-  {},
-  {},
-  CliError.UserError | Told,
-  FileSystem.FileSystem | Path.Path
-> = Command.make("cert").pipe(
+export const cert: Subcommand<"cert", FileSystem.FileSystem | Path.Path> = Command.make("cert").pipe(
   Command.withDescription("Certificates for nodes that speak TLS"),
   Command.withSubcommands([ca, node, selfSigned])
 )
