@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+export * as CommitSimulation from "./CommitSimulation.ts"
 export * as Journal from "./Journal.ts"
 export * as MemoryCluster from "./MemoryCluster.ts"
 export * as Probe from "./Probe.ts"
