@@ -16,5 +16,6 @@ export const groups: Readonly<Record<string, () => Promise<Group>>> = {
   local: async () => (await import("./local/index.ts")).load(),
   etf: async () => (await import("./etf/index.ts")).load(),
   network: async () => (await import("./network/index.ts")).load(),
-  flows: async () => (await import("./flows/index.ts")).load()
+  flows: async () => (await import("./flows/index.ts")).load(),
+  traffic: async () => (await import("./traffic/index.ts")).load()
 }

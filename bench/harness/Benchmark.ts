@@ -9,12 +9,13 @@
  */
 
 /**
- * What a value is counted in. Smaller is better for all of them but `1/s`.
+ * What a value is counted in: `%` is a share of one processor, `x` a multiple of something else. Smaller is better for all of
+ * them but `1/s` and `x`.
  *
  * @category models
  * @since 0.1.0
  */
-export type Unit = "ns" | "us" | "ms" | "B" | "1/s"
+export type Unit = "ns" | "us" | "ms" | "B" | "1/s" | "%" | "x"
 
 /**
  * A bound a row is held to: a share of Erlang's figure in the same run, or an absolute one with the levels must, goal

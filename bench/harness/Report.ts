@@ -76,7 +76,7 @@ export const verdict = (result: Result): "ok" | "floor" | "MISS" | "stretch" | "
   const { target } = result.row
   if (target === undefined) return "-"
   if (target._tag === "Absolute") {
-    if (result.row.unit === "1/s") return rateVerdict(result.ours.median, target)
+    if (result.row.unit === "1/s" || result.row.unit === "x") return rateVerdict(result.ours.median, target)
     const value = result.ours.median
     if (target.stretch !== undefined && value <= target.stretch) return "stretch"
     return value <= target.goal ? "goal" : value <= target.must ? "must" : "MISS"
@@ -106,7 +106,7 @@ const digits = (value: number): string =>
 const spread = (summary: Summary | null): string =>
   summary === null ? "-" : `${digits(summary.median)} (${digits(summary.min)}..${digits(summary.max)})`
 
-const perSecond: Record<Unit, number> = { ns: 1e9, us: 1e6, ms: 1e3, B: 0, "1/s": 0 }
+const perSecond: Record<Unit, number> = { ns: 1e9, us: 1e6, ms: 1e3, B: 0, "1/s": 0, "%": 0, x: 0 }
 
 const rate = (row: Row, value: number): string => {
   const each = perSecond[row.unit] * (row.per ?? 1) / value

@@ -1,5 +1,5 @@
 /**
- * A supervised counter: typed calls, a typed error, a crash, and life after it. Run it with `npm start`.
+ * A supervised counter: typed calls, a typed error, a crash, and life after it.
  */
 import { Console, Effect, Layer, Logger } from "effect"
 import { GenServer, Node, Process, Supervisor } from "effect-otp"

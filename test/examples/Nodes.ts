@@ -37,6 +37,8 @@ export const session = (
 export interface Program {
   /** Waits until standard output is what is promised, or something else, and gives it. */
   readonly written: (promised: string) => Effect.Effect<string>
+  /** Types a line. */
+  readonly type: (line: string) => Effect.Effect<void>
   /** Waits for its end, and gives its exit code. */
   readonly ended: Effect.Effect<number | null>
   /** Tells it to stop, and gives its exit code. */
@@ -52,7 +54,7 @@ export const runFile = (
   Effect.map(
     Effect.acquireRelease(
       Effect.sync(() =>
-        spawn(command, arguments_, { cwd: root, stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, ...env } })
+        spawn(command, arguments_, { cwd: root, stdio: ["pipe", "pipe", "pipe"], env: { ...process.env, ...env } })
       ),
       (child) => Effect.andThen(Effect.sync(() => child.kill("SIGKILL")), ended(child))
     ),
@@ -65,11 +67,15 @@ export const runFile = (
         written: (promised) =>
           Effect.gen(function*() {
             while (output.length < promised.length && promised.startsWith(output)) {
-              if (child.exitCode !== null) return yield* Effect.die(new Error(`it has ended: ${output}${errors}`))
+              // What it has printed may come after the news of its end.
+              if (child.exitCode !== null && child.stdout.readableEnded) {
+                return yield* Effect.die(new Error(`it has ended: ${output}${errors}`))
+              }
               yield* Effect.sleep(20)
             }
             return output
           }),
+        type: (line) => Effect.sync(() => void child.stdin.write(`${line}\n`)),
         ended: ended(child),
         stop: Effect.andThen(Effect.sync(() => child.kill("SIGTERM")), ended(child))
       }
@@ -80,9 +86,10 @@ export const runFile = (
 export const program = (
   example: string,
   env: { readonly [variable: string]: string },
-  file = "main.ts"
+  file = "main.ts",
+  arguments_: ReadonlyArray<string> = []
 ): Effect.Effect<Program, never, Scope.Scope> =>
-  runFile(process.execPath, ["--conditions=effect-otp-source", `examples/${example}/${file}`], env)
+  runFile(process.execPath, ["--conditions=effect-otp-source", `examples/${example}/${file}`, ...arguments_], env)
 
 const ended = (child: ChildProcess): Effect.Effect<number | null> =>
   Effect.callback((resume) => {
