@@ -2,13 +2,15 @@
  * Effect's HTTP server on Node.js, with limits for everything that a client decides: the size of headers, bodies and
  * WebSocket messages, the time for a request, the number of requests of a connection, the number of connections.
  *
- * It listens on this host only, unless told otherwise. TLS is 1.2 or later.
+ * It listens on this host only, unless told otherwise. TLS is 1.2 or later. When it ends, requests may be completed for a
+ * while, and then every connection is closed, so that no client can keep its port.
  *
  * @since 0.1.0
  */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import * as ByteSize from "effect/ByteSize"
 import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
 import { MaxBodySize } from "effect/http/HttpIncomingMessage"
 import type * as HttpServer from "effect/http/HttpServer"
 import type { ServeError } from "effect/http/HttpServerError"
@@ -16,6 +18,7 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Http from "node:http"
 import * as Https from "node:https"
+import type { Socket } from "node:net"
 import type { ServerTls } from "./TcpNetwork.ts"
 
 /**
@@ -72,7 +75,25 @@ const serverOf = (options: Options): Http.Server => {
   })
   server.maxRequestsPerSocket = options.maxRequestsPerConnection ?? 1000
   server.maxConnections = options.maxConnections ?? 10_000
+  server.on("request", (_, response) => {
+    // A client that sends one request after the other is told that this was the last.
+    if (!server.listening) response.setHeader("connection", "close")
+    // It listens before there are routes, and longer: nobody else would answer.
+    if (server.listenerCount("request") === 1) response.writeHead(503, { "retry-after": "1", connection: "close" }).end()
+  })
   return server
+}
+
+/** Closes what is left of the connections of a server, also those that are WebSockets now. */
+const closing = (server: Http.Server): Layer.Layer<never> => {
+  const sockets = new Set<Socket>()
+  server.on("connection", (socket) => {
+    sockets.add(socket)
+    socket.once("close", () => sockets.delete(socket))
+  })
+  return Layer.effectDiscard(
+    Effect.addFinalizer(() => Effect.sync(() => sockets.forEach((socket) => socket.destroy())))
+  )
 }
 
 /**
@@ -87,12 +108,19 @@ export const layer = (
   HttpServer.HttpServer | Layer.Success<typeof NodeHttpServer.layerHttpServices>,
   ServeError
 > =>
-  Layer.mergeAll(
-    NodeHttpServer.layer(() => serverOf(options), {
-      port: options.port,
-      host: options.host ?? "127.0.0.1",
-      gracefulShutdownTimeout: options.drainTimeout ?? "5 seconds",
-      websocket: { maxPayload: options.maxMessageBytes ?? 1_048_576 }
-    }),
-    Layer.succeed(MaxBodySize, ByteSize.bytes(options.maxBodyBytes ?? 1_048_576))
-  )
+  Layer.suspend(() => {
+    const server = serverOf(options)
+    return Layer.mergeAll(
+      // It is built last, so it is closed first: what waits for the last connection to go comes behind.
+      Layer.provideMerge(
+        closing(server),
+        NodeHttpServer.layer(() => server, {
+          port: options.port,
+          host: options.host ?? "127.0.0.1",
+          gracefulShutdownTimeout: options.drainTimeout ?? "5 seconds",
+          websocket: { maxPayload: options.maxMessageBytes ?? 1_048_576 }
+        })
+      ),
+      Layer.succeed(MaxBodySize, ByteSize.bytes(options.maxBodyBytes ?? 1_048_576))
+    )
+  })

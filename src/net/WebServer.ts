@@ -21,7 +21,7 @@ import * as HttpRouter from "effect/http/HttpRouter"
 import type { HttpServerError } from "effect/http/HttpServerError"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
-import type * as Layer from "effect/Layer"
+import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type * as Types from "effect/Types"
@@ -33,7 +33,7 @@ import type { CallError, StartError } from "../process/CallError.ts"
 import { Node } from "../process/Node.ts"
 import type { ClientRef } from "../process/ProcessRef.ts"
 import { UpgradeNetwork } from "./internal/UpgradeNetwork.ts"
-import { handlerServer, overloaded, responseOf, runIn } from "./internal/WebHandlers.ts"
+import { type Handlers, handlerServer, overloaded, responseOf, runIn } from "./internal/WebHandlers.ts"
 import type { NetError } from "./NetError.ts"
 import { Control, type ControlMessage } from "./TcpControl.ts"
 import { TcpNetwork } from "./TcpNetwork.ts"
@@ -92,10 +92,21 @@ export const runner = (options: HandlerOptions): Effect.Effect<Runner, StartFail
     ...(period === undefined ? {} : { period })
   })
   const limitMillis = Duration.toMillis(Duration.fromInputUnsafe(options.timeout ?? "30 seconds"))
-  return Effect.map(
-    Pool.start(pool, undefined, options.name === undefined ? {} : { name: options.name }),
-    (ref): Runner => (app) => runIn(ref, app, limitMillis, { retryAfterSeconds: retryAfter })
+  const handlers: Handlers = { current: undefined }
+  // Whoever ends the pool: there is another one, in a process that ends with it.
+  const running = Effect.map(
+    Pool.start(pool, undefined, { link: true, ...(options.name === undefined ? {} : { name: options.name }) }),
+    (ref) => {
+      handlers.current = ref
+    }
   )
+  const tree = Supervisor.make({
+    intensity: 10,
+    children: [Supervisor.fromLayer("handlers", Layer.effectDiscard(running))]
+  })
+  const run: Runner = (app) => runIn(handlers, app, limitMillis, { retryAfterSeconds: retryAfter })
+  // A start that fails names the way to the child at fault, and has that child's error: that of a handler.
+  return Effect.as(Supervisor.start(tree), run) as Effect.Effect<Runner, StartFailure, Node | Scope.Scope>
 }
 
 /**
@@ -231,7 +242,8 @@ export const webSockets = <R>(
   Effect.gen(function*() {
     const network = new UpgradeNetwork(options?.send !== "bytes")
     const supervisor = yield* Supervisor.start(
-      Supervisor.make({ children: [Supervisor.child("websockets", server, { port: 0 })] })
+      Supervisor.make({ children: [Supervisor.child("websockets", server, { port: 0 })] }),
+      { link: true }
     ).pipe(Effect.provideService(TcpNetwork, network))
     const node = yield* Node
     const ref = Behaviour.routedRef(node, Control.protocol, supervisor.pid, () => network.instance)

@@ -251,6 +251,44 @@ export const make: {
   }) as never // one implementation for both overloads
 
 /**
+ * A behaviour of one's own as a server: whatever takes a server (`start`, `layer`, `Supervisor.child`, `Pool.make`) then takes
+ * it. The behaviour is untyped; the caller says what `Args` its `init` takes, how that may fail (`E`), and which services it
+ * needs (`R`). Throws when the behaviour serves another protocol.
+ *
+ * @example
+ * ```ts
+ * import { Effect, Schema } from "effect"
+ * import { Behaviour, GenServer, Message, Protocol, Transition } from "effect-otp"
+ *
+ * class Ids extends Protocol.make("Ids", Message.Call("Next", { success: Schema.Int })) {}
+ *
+ * const IdServer: GenServer.GenServer<number, Protocol.Messages<typeof Ids>, never, never> = GenServer.fromBehaviour(Ids, {
+ *   name: "ids",
+ *   protocol: Ids.protocol,
+ *   init: (_, first) => Effect.succeed(new Behaviour.Started(first, undefined)),
+ *   handle: ({ state }, { kind }) =>
+ *     kind === Behaviour.CALL ? Transition.reply(state, Number(state) + 1) : undefined,
+ *   terminate: () => undefined,
+ *   format: (state) => state
+ * })
+ * ```
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const fromBehaviour = <Args, M extends Message.Any, E, R>(
+  { protocol }: Protocol.Protocol<string, M>,
+  behaviour: Behaviour.Behaviour
+): GenServer<Args, M, E, R> => {
+  if (behaviour.protocol !== protocol) {
+    throw new Error(
+      `the behaviour ${behaviour.name} serves the protocol ${behaviour.protocol.name}, not ${protocol.name}`
+    )
+  }
+  return { [TypeId]: TypeId, protocol, behaviour } as never // the type id has its types only
+}
+
+/**
  * Options of a server process.
  *
  * @category models

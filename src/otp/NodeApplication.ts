@@ -25,6 +25,8 @@ export interface Options {
   readonly limit?: Duration.Input
   /** Whether failures are not logged. */
   readonly disableErrorReporting?: boolean
+  /** How the outcome becomes an exit code: `Application.teardown`, for which an interruption is the orderly end. */
+  readonly teardown?: Runtime.Teardown
 }
 
 /** The exit code of a process that was told twice to end. */
@@ -79,6 +81,6 @@ const runProgram = (limit: Duration.Duration) =>
  */
 export const runMain = <A, E>(program: Effect.Effect<A, E>, options?: Options): void =>
   runProgram(Duration.fromInputUnsafe(options?.limit ?? "30 seconds"))(program, {
-    teardown,
+    teardown: options?.teardown ?? teardown,
     disableErrorReporting: options?.disableErrorReporting
   })

@@ -411,6 +411,14 @@ export const ask = (
   > // the internal protocol has these errors; each caller knows the reply
 
 /**
+ * Whether a process answers `whichChildren`: a supervisor of any kind, or a pool.
+ *
+ * @internal
+ */
+export const isSupervisor = (process: Behaviour.Process): boolean =>
+  process instanceof Behaviour.Instance && process.behaviour.protocol.indexByTag.has("WhichChildren")
+
+/**
  * A child as `whichChildren` shows it. `pid` is there while it runs; `id` is none for a child of a dynamic supervisor.
  *
  * @category models

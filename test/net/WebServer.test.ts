@@ -6,10 +6,11 @@
  * options, W-04 time limits that are the server's, W-06 statuses.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Layer, Logger, Option, Queue, Schema, type Scope, Stream } from "effect"
+import { Deferred, Effect, Exit, Fiber, Layer, Logger, Option, Queue, Schema, Scope, Stream } from "effect"
 import { GenServer, Message, Node, Process, Protocol, Supervisor } from "effect-otp"
 import { type Connection, Framing, TcpServer, WebServer } from "effect-otp/net"
 import * as NodeWebServer from "effect-otp/net/NodeWebServer"
+import type { Pid } from "effect-otp/term"
 import { HttpRouter, HttpServer, HttpServerRequest, HttpServerResponse } from "effect/http"
 import * as Net from "node:net"
 import * as Certificates from "../dist/Certificates.ts"
@@ -188,6 +189,48 @@ describe("WebServer.handlers", () => {
       socket.destroy()
       yield* Deferred.await(interrupted)
       assert.strictEqual((yield* get(port, "/ok")).text, "fine")
+    }))
+
+  onNode(
+    "a handler that is killed takes its request with it, also one that kills itself",
+    () =>
+      Effect.gen(function*() {
+        const begun = yield* Queue.unbounded<Pid.Pid>()
+        let interrupted = 0
+        const waiting = Effect.onInterrupt(Effect.never, () => Effect.sync(() => interrupted++))
+        const self = Process.self as Effect.Effect<Pid.Pid>
+        const routes = Layer.mergeAll(
+          HttpRouter.add(
+            "GET",
+            "/slow",
+            Effect.andThen(Effect.flatMap(self, (pid) => Queue.offer(begun, pid)), waiting)
+          ),
+          HttpRouter.add("GET", "/suicide", Effect.andThen(Effect.flatMap(self, Process.kill), waiting)),
+          HttpRouter.add("GET", "/ok", HttpServerResponse.text("fine"))
+        ).pipe(Layer.provide(WebServer.handlers({ size: 1 })))
+        const port = yield* serve(routes)
+        const slow = yield* Effect.forkScoped(get(port, "/slow"))
+        yield* Process.kill(yield* Queue.take(begun))
+        assert.strictEqual((yield* Fiber.join(slow)).status, 500)
+        assert.strictEqual((yield* get(port, "/suicide")).status, 500)
+        yield* until(Effect.sync(() => interrupted), (n) => n === 2)
+        assert.strictEqual((yield* until(get(port, "/ok"), ({ status }) => status !== 503)).text, "fine")
+      })
+  )
+
+  onNode("when all handlers are killed at once there are others", () =>
+    Effect.gen(function*() {
+      const routes = HttpRouter.add("GET", "/ok", HttpServerResponse.text("fine")).pipe(
+        Layer.provide(WebServer.handlers({ size: 2, name: "handlers" }))
+      )
+      const port = yield* serve(routes)
+      for (let i = 0; i < 3; i++) {
+        const pid = Option.getOrThrow(yield* Process.whereis("handlers"))
+        yield* Process.kill(pid)
+        yield* until(Process.whereis("handlers"), (now) => Option.isSome(now) && now.value !== pid)
+        const ok = yield* until(get(port, "/ok"), ({ status }) => status !== 503)
+        assert.deepStrictEqual([ok.status, ok.text], [200, "fine"])
+      }
     }))
 
   onNode("typed calls from routes: what goes wrong with them has a status", () =>
@@ -421,6 +464,59 @@ describe("NodeWebServer", () => {
       assert.strictEqual((yield* get(port, "/../../etc/passwd")).status, 404)
       assert.strictEqual((yield* get(port, "/%2e%2e/%00")).status, 404)
       assert.deepInclude(yield* get(port, "/", { method: "POST", body: "still here" }), { text: "10" })
+    }))
+
+  onNode("closes connections when it ends, whatever their clients do, so that its port is free", () =>
+    Effect.gen(function*() {
+      const { upgrade } = yield* WebServer.webSockets(TcpServer.make({
+        framing: Framing.message(),
+        connect: () => Effect.void,
+        frame: () => {}
+      }))
+      const gate = yield* Deferred.make<void>()
+      const routes = Layer.mergeAll(
+        HttpRouter.add("GET", "/", HttpServerResponse.text("ok")),
+        HttpRouter.add("GET", "/slow", Effect.as(Deferred.await(gate), HttpServerResponse.text("done"))),
+        HttpRouter.add("GET", "/socket", upgrade)
+      )
+      const scope = yield* Scope.make()
+      const port = yield* Scope.provide(serve(routes, { drainTimeout: "300 millis" }), scope)
+      const answers: Array<string> = []
+      const connect = (text: string) =>
+        Effect.callback<Net.Socket>((resume) => {
+          const socket = Net.connect(port, "127.0.0.1", () => socket.write(text))
+          socket.on("error", () => {})
+          socket.once("data", () => resume(Effect.succeed(socket)))
+          socket.on("data", (bytes) => answers.push(bytes.toString("latin1")))
+        })
+      // One that is kept, one that is never answered to the end, one that does not say goodbye.
+      const kept = yield* connect("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+      const begun = yield* connect("GET / HTTP/1.1\r\nHost: x\r\n\r\nGET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
+      const socket = yield* connect(
+        "GET /socket HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
+          "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n"
+      )
+      yield* Scope.close(scope, Exit.void)
+      yield* until(
+        Effect.sync(() => [kept, begun, socket].filter((socket) => socket.closed || socket.readableEnded).length),
+        (n) => n === 3
+      )
+      const again = yield* serve(routes, { port })
+      assert.strictEqual(again, port)
+      assert.strictEqual((yield* get(port, "/")).text, "ok")
+    }))
+
+  onNode("answers 503 before it has routes", () =>
+    Effect.gen(function*() {
+      const context = yield* Layer.build(NodeWebServer.layer({ port: 0 }))
+      const { address } = yield* Effect.provideContext(HttpServer.HttpServer, context)
+      const port = "port" in address ? address.port : 0
+      assert.deepInclude(yield* get(port, "/"), { status: 503, retryAfter: "1" })
+      const upgrade = yield* talk(
+        port,
+        "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+      )
+      assert.match(upgrade, /^HTTP\/1.1 503 /)
     }))
 
   onNode("serves over TLS", () =>

@@ -8,14 +8,13 @@
  * @since 0.1.0
  */
 import * as Cause from "effect/Cause"
-import * as Context from "effect/Context"
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as HttpServerRespondable from "effect/http/HttpServerRespondable"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Schema from "effect/Schema"
-import * as Scope from "effect/Scope"
 import * as GenServer from "../../otp/GenServer.ts"
 import * as Behaviour from "../../process/Behaviour.ts"
 import type * as CallError from "../../process/CallError.ts"
@@ -26,15 +25,26 @@ type Response = HttpServerResponse.HttpServerResponse
 
 /** A request on its way to a handler. */
 export class Job {
-  readonly run: Effect.Effect<Response, unknown>
+  readonly app: Effect.Effect<Response, unknown, unknown>
+  /** The services of the request; its scope lives until the response is sent. */
+  readonly context: Context.Context<never>
   /** Whether a handler has begun with it. */
   begun = false
   /** Whether nobody waits for it any more. */
   cancelled = false
-  fiber: Fiber.Fiber<Response, unknown> | undefined = undefined
+  private fiber: Fiber.Fiber<Response, unknown> | undefined = undefined
 
-  constructor(run: Effect.Effect<Response, unknown>) {
-    this.run = run
+  constructor(app: Effect.Effect<Response, unknown, unknown>, context: Context.Context<never>) {
+    this.app = app
+    this.context = context
+  }
+
+  /** Runs it in a process, as far as it goes without waiting. */
+  begin(process: Behaviour.Process): Fiber.Fiber<Response, unknown> {
+    this.begun = true
+    return this.fiber = Effect.runForkWith(Behaviour.within(process, this.context))(
+      this.app as Effect.Effect<Response, unknown> // its services are those of the request
+    )
   }
 
   /** Interrupts it, wherever it is. */
@@ -59,22 +69,27 @@ const isCrash = (cause: Cause.Cause<unknown>): boolean =>
     !HttpServerRespondable.isRespondable(reason.defect)
   )
 
+/** The reply to a request that has ended, or the crash that it is. */
+const settled = (exit: Exit.Exit<Response, unknown>): Exit.Exit<Exit.Exit<Response, unknown>> =>
+  Exit.isFailure(exit) && isCrash(exit.cause)
+    ? Exit.failCause(exit.cause as Cause.Cause<never>) // the failures of a request are in its exit
+    : Exit.succeed(exit)
+
 /** The server of a handler. Its reply is the exit of the request. */
 export const handlerServer: GenServer.GenServer<void, Run, never, never> = GenServer
   .make(WebHandler, {
-    init: () => Effect.void,
+    init: () => Effect.map(Behaviour.current, (process) => process!), // a server runs in one
     handlers: {
-      Run: (job) => {
-        job.begun = true
+      Run: (job, process) => {
         if (job.cancelled) return gone
-        // In a fiber of its own, which can be interrupted without the process.
-        return Effect.flatMap(Effect.forkChild(job.run, { startImmediately: true }), (fiber) => {
-          job.fiber = fiber
-          return Effect.flatMap(Fiber.await(fiber), (exit) =>
-            Exit.isFailure(exit) && isCrash(exit.cause)
-              ? Effect.failCause(exit.cause as Cause.Cause<never>)
-              : Effect.succeed(exit))
-        })
+        // In a fiber of its own, which can be interrupted without the process. Most requests are answered at once, in
+        // the turn of the fiber that asks.
+        const fiber = job.begin(process)
+        const exit = fiber.pollUnsafe()
+        if (exit !== undefined) return settled(exit)
+        // It ends with the process, also when that ends before it has come to wait here.
+        Fiber.runIn(fiber, process.scope)
+        return Effect.flatMap(Effect.onInterrupt(Fiber.await(fiber), () => Fiber.interrupt(fiber)), settled)
       }
     }
   })
@@ -114,45 +129,32 @@ export const responseOf = (error: CallError.CallError, answers: Answers): Respon
   }
 }
 
-/**
- * The services of a request, with its scope, which lives until the response is sent; without the process that its server
- * may run in.
- */
-const servicesOf = <R>(): Effect.Effect<Context.Context<R>, never, R> =>
-  Effect.flatMap(
-    Behaviour.current,
-    (process) =>
-      process === undefined ? Effect.context<R>() : Effect.flatMap(Behaviour.services<R>(), (services) =>
-        Effect.map(
-          Effect.context<R>(),
-          (context) =>
-            Context.add(
-              services,
-              Scope.Scope,
-              Context.getUnsafe(context, Scope.Scope)
-            ) as unknown as Context.Context<R> // what is left out is in no R
-        ))
-  )
-
-/** Runs a request in one of the handlers behind a ref. */
-export const runIn = <E, R>(
-  handlers: {
+/** The handlers that there are, behind one ref. */
+export interface Handlers {
+  current: {
     readonly Run: (job: Job, options: { readonly timeout: number }) => Effect.Effect<unknown, CallError.CallError>
-  },
+  } | undefined
+}
+
+/** Runs a request in one of the handlers. */
+export const runIn = <E, R>(
+  handlers: Handlers,
   app: Effect.Effect<Response, E, R>,
   limitMillis: number,
   answers: Answers
 ): Effect.Effect<Response, E, R> =>
-  Effect.flatMap(servicesOf<R>(), (services) => {
-    const job = new Job(Effect.provideContext(app, services) as Effect.Effect<Response, unknown>)
-    const attempt: Effect.Effect<Response, E> = Effect.matchEffect(handlers.Run(job, { timeout: limitMillis }), {
-      onFailure: (error): Effect.Effect<Response, E> => {
-        // A handler has crashed with the request before this one: another takes it.
-        if (error.reason._tag === "ProcessExit" && !job.begun) return attempt
-        if (error.reason._tag === "CallTimeout") job.cancel()
-        return Effect.succeed(responseOf(error, answers))
-      },
-      onSuccess: (exit) => exit as Exit.Exit<Response, E>
-    })
-    return Effect.onInterrupt(attempt, () => Effect.sync(() => job.cancel()))
+  Effect.withFiber((fiber) => {
+    const job = new Job(app, fiber.context)
+    // There are handlers since before there was a request.
+    const attempt = (): Effect.Effect<Response, E> =>
+      Effect.matchEffect(handlers.current!.Run(job, { timeout: limitMillis }), {
+        onFailure: (error): Effect.Effect<Response, E> => {
+          // A handler has crashed with the request before this one: another takes it.
+          if (error.reason._tag === "ProcessExit" && !job.begun) return attempt()
+          if (error.reason._tag === "CallTimeout") job.cancel()
+          return Effect.succeed(responseOf(error, answers))
+        },
+        onSuccess: (exit) => exit as Exit.Exit<Response, E>
+      })
+    return Effect.onInterrupt(attempt(), () => Effect.sync(() => job.cancel()))
   })
