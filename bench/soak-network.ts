@@ -39,9 +39,13 @@ const data = new Uint8Array(100).fill(7)
 
 const say = (text: string): void => void process.stdout.write(text + "\n")
 
+/** Casts in one batch at most: far fewer than a mailbox takes. */
+const batchMax = rate / 5
+
 /**
  * Sends numbered casts at the rate until told to stop; gives how many. After each batch it waits until all of it was
- * handled, so that a machine that is busy with other things makes it slower and fills no mailbox.
+ * handled, so that a machine that is busy with other things fills no mailbox. What it is behind by then, up to a second,
+ * it catches up on.
  */
 const flood = Effect.fnUntraced(function*(
   send: (n: number) => Effect.Effect<void>,
@@ -49,11 +53,14 @@ const flood = Effect.fnUntraced(function*(
   state: { going: boolean; paused: boolean }
 ) {
   let sent = 0
+  let owed = 0
   let before = performance.now()
   while (state.going) {
     const now = performance.now()
-    const due = sent + (state.paused ? 0 : Math.min(Math.floor((now - before) / 1000 * rate), rate / 20))
+    if (!state.paused) owed = Math.min(owed + (now - before) / 1000 * rate, rate)
     before = now
+    const due = sent + (state.paused ? 0 : Math.floor(Math.min(owed, batchMax)))
+    owed -= due - sent
     while (sent < due) yield* send(++sent)
     yield* handled
     yield* Effect.sleep(10)
@@ -91,6 +98,7 @@ const soak = (erlang: boolean): Effect.Effect<void, unknown, Node.Node> =>
       })))
 
     const begin = performance.now()
+    let resumed = begin
     const state = { going: true, paused: false }
     const floods = [flood((n) => peer.Note({ n, data }), peer.Seen(undefined, patient), state)]
     if (erlang) floods.push(flood((n) => other.Note({ n, data }), other.Seen(undefined, patient), state))
@@ -102,6 +110,7 @@ const soak = (erlang: boolean): Effect.Effect<void, unknown, Node.Node> =>
     for (let minute = sampleEvery; minute <= minutes + 1e-9; minute += sampleEvery) {
       yield* Effect.sleep(Math.max(0, minute * 60_000 - (performance.now() - begin)))
       // What is just under way is no growth: it is looked at in a moment of calm.
+      const calm = performance.now()
       state.paused = true
       yield* Effect.sleep(300)
       const now = yield* counts
@@ -109,8 +118,11 @@ const soak = (erlang: boolean): Effect.Effect<void, unknown, Node.Node> =>
       const b = { minute, ...(yield* peer.Memory(undefined, patient)) }
       here.push(a)
       there.push(b)
+      // Erlang goes on in the meantime.
       const perSecond = (key: "ours" | "toErlang" | "fromErlang"): string =>
-        `${((now[key] - previous[key]) / (now.at - previous.at)).toFixed(1)} k/s`
+        `${
+          ((now[key] - previous[key]) / (key === "fromErlang" ? now.at - previous.at : calm - resumed)).toFixed(1)
+        } k/s`
       say(
         `minute ${minute.toFixed(2)}: to ours ${perSecond("ours")}, to Erlang ${perSecond("toErlang")}, from Erlang ` +
           `${perSecond("fromErlang")}; heap ${a.heapMiB.toFixed(1)} and ${b.heapMiB.toFixed(1)} MiB, ` +
@@ -118,6 +130,7 @@ const soak = (erlang: boolean): Effect.Effect<void, unknown, Node.Node> =>
       )
       previous = now
       state.paused = false
+      resumed = performance.now()
     }
 
     state.going = false

@@ -27,7 +27,7 @@ handle_info(more, #{to := none} = State) ->
     {noreply, State};
 handle_info(more, #{to := To, rate := Rate, sent := Sent, since := Since} = State) ->
     Due = (erlang:monotonic_time(millisecond) - Since) * Rate div 1000,
-    Upto = min(Due, Sent + Rate div 20),
+    Upto = min(Due, Sent + Rate div 5),
     send(Sent + 1, Upto, To, binary:copy(<<7>>, 100)),
     %% All of it was handled: a machine that is busy makes this slower and fills no mailbox.
     _ = gen_server:call(To, seen, 60000),

@@ -6,8 +6,8 @@
  * and no extensions of MessagePack, which can say more than data. A message is as good as it is: of an array with ten good
  * positions and a bad one, the ten are taken and the one is counted. What is no message at all counts as one.
  */
+import * as MessagePack from "@msgpack/msgpack"
 import { Option, Schema } from "effect"
-import { Packr, Unpackr } from "msgpackr"
 import { Position } from "./Position.ts"
 
 /** How large a message may be: 1 MiB. A datagram cannot be as large. */
@@ -170,13 +170,11 @@ const tags: ReadonlyArray<Tag | undefined> = [
   ...[2, 4].map((header) => tag(header, "map"))
 ]
 
-const unpackr = new Unpackr({ useRecords: false, mapsAsObjects: true, int64AsType: "number" })
-const packr = new Packr({ useRecords: false })
 const encoder = new TextEncoder()
 /** Fatal: what is no UTF-8 is no message. */
 const decoder = new TextDecoder("utf-8", { fatal: true })
 
-const unpack = Option.liftThrowable((bytes: Uint8Array): unknown => unpackr.unpack(bytes))
+const unpack = Option.liftThrowable((bytes: Uint8Array): unknown => MessagePack.decode(bytes))
 const parse = Option.liftThrowable((bytes: Uint8Array): unknown => JSON.parse(decoder.decode(bytes)))
 
 const isRecord = (u: unknown): u is { readonly [key: string]: unknown } =>
@@ -217,7 +215,7 @@ export const decode = (bytes: Uint8Array, now: number): Decoded => {
 
 /** The bytes of an answer, in the format of the message. */
 export const encodeAnswer = (format: Decoded["format"], answer: { readonly [key: string]: unknown }): Uint8Array =>
-  format === "json" ? encoder.encode(JSON.stringify(answer)) : packr.pack(answer)
+  format === "json" ? encoder.encode(JSON.stringify(answer)) : MessagePack.encode(answer)
 
 // --- for those who send ----------------------------------------------------------------------------------------------
 
@@ -241,7 +239,7 @@ export const toMsgpack = (positions: ReadonlyArray<Position>, options: EncodeOpt
     ...(speed === 0 ? {} : { Speed: speed })
   }))
   const asked = ack === undefined ? {} : { Ack: ack }
-  return packr.pack(packed.length === 1 ? { ...packed[0], ...asked } : { ...asked, Positions: packed })
+  return MessagePack.encode(packed.length === 1 ? { ...packed[0], ...asked } : { ...asked, Positions: packed })
 }
 
 /** The same as JSON: one vehicle, or a feed of many. */

@@ -8,7 +8,7 @@
  *
  * Batches and counts live in the service `Intake`, beside the processes: they are there whichever of them is restarted.
  */
-import { Context, Deferred, Duration, Effect, Exit, Layer, Schedule, Schema } from "effect"
+import { Cause, Context, Deferred, Duration, Effect, Exit, Layer, Schedule, Schema } from "effect"
 import { Events, GenServer, Pool, Protocol } from "effect-otp"
 import { StorageClient } from "./Clients.ts"
 import type { Position } from "./Position.ts"
@@ -100,6 +100,9 @@ export class Batch {
   }
 }
 
+const notStored = (batch: Batch, detail: string): NotStored =>
+  new NotStored({ positions: batch.positions.length, detail })
+
 /** Batches on their way, and what has become of the others. */
 export interface IntakeState {
   readonly tallies: { readonly [S in Source]: Tally }
@@ -131,8 +134,7 @@ export const submit = Effect.fnUntraced(function*(source: Source, positions: Rea
   yield* Effect.catchTag(
     Events.publish(Positions, batch),
     "EventsError",
-    (error) =>
-      Effect.sync(() => batch.settle(Exit.fail(new NotStored({ positions: positions.length, detail: error.message }))))
+    (error) => Effect.sync(() => batch.settle(Exit.fail(notStored(batch, error.message))))
   )
   return batch
 })
@@ -185,10 +187,14 @@ const worker = (patience: Duration.Input) =>
         if (!batch.claim()) return GenServer.next(storage)
         return storage.Store({ positions: batch.positions }, { timeout: "10 seconds" }).pipe(
           Effect.retry(retries(patience)),
-          Effect.mapError((error) => new NotStored({ positions: batch.positions.length, detail: error.message })),
-          // Other ends are those of the worker itself.
+          Effect.mapError((error) => notStored(batch, error.message)),
           Effect.onExit((exit) =>
-            Effect.sync(() => Exit.isSuccess(exit) || Exit.hasFails(exit) ? batch.settle(exit) : batch.release())
+            Effect.sync(() => {
+              if (Exit.isSuccess(exit) || Exit.hasFails(exit)) batch.settle(exit)
+              // The worker was killed: the batch is for another one. One at which a worker crashes is for nobody.
+              else if (Exit.hasInterrupts(exit)) batch.release()
+              else batch.settle(Exit.fail(notStored(batch, Cause.pretty(exit.cause))))
+            })
           ),
           Effect.ignore({ log: "Warn" }),
           Effect.as(GenServer.next(storage))

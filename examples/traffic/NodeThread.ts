@@ -5,7 +5,8 @@
  * within five seconds is ended. When it ends before, for whatever reason, all who wait are told. At most `capacity` requests
  * are on their way at a time, others wait.
  *
- * The program of the thread calls `serve` of ThreadProgram.ts.
+ * The program of the thread calls `serve` of ThreadProgram.ts. It is plain TypeScript: Effect's own worker costs as much for each
+ * message, but a thread that has no need of Effect starts in a fifth of the time.
  */
 import { Deferred, Effect, Schema, type Scope, Semaphore } from "effect"
 import { type Transferable, Worker } from "node:worker_threads"

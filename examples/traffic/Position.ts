@@ -15,13 +15,16 @@ export const lastMillisecond = 2 ** 42 - 1
 /** Milliseconds since 1970, UTC. Whole ones: with the vehicle they are the key of a position. */
 export const Milliseconds = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: lastMillisecond }))
 
+/** Neither control characters nor halves of characters: no database gives those back as they were. */
+const isText = Schema.isPattern(/^[^\p{Cc}\p{Cs}]*$/u)
+
 /** The name of a vehicle. */
-export const Vehicle = Schema.String.check(Schema.isBetweenLength(1, 64))
+export const Vehicle = Schema.String.check(Schema.isBetweenLength(1, 64), isText)
 
 const fields = {
   vehicle: Vehicle,
   /** The line that it serves; empty when it serves none. */
-  route: Schema.String.check(Schema.isMaxLength(64)),
+  route: Schema.String.check(Schema.isMaxLength(64), isText),
   lat: Latitude,
   lon: Longitude,
   /** Metres per second; 0 where it is unknown. */

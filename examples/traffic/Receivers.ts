@@ -42,6 +42,13 @@ const submitAll = (source: Source, positions: ReadonlyArray<Position>) =>
       submit(source, part)
   )
 
+/** Counts what has come and hands it over, in one step: what is counted as waiting is waited for. */
+const accept = (source: Source, decoded: Pick<Feed.Decoded, "positions" | "invalid">) =>
+  Effect.uninterruptible(Effect.flatMap(Intake, ({ tallies }) => {
+    countReceived(tallies[source], decoded)
+    return submitAll(source, decoded.positions)
+  }))
+
 /** Waits until it is known what has become of batches. */
 const outcomeOf = (batches: ReadonlyArray<Batch>): Effect.Effect<Outcome> =>
   Effect.map(
@@ -69,6 +76,9 @@ export interface Frame {
 
 const newline = 10
 
+/** How long a line may be: its end is looked for from its beginning, however small the pieces it comes in. */
+const maxLine = 131_072
+
 /** A packet begins with its length, of which the first byte is 0; no line does. */
 export const framing = Framing.custom<Frame, Frame>({
   name: "feed",
@@ -82,6 +92,9 @@ export const framing = Framing.custom<Frame, Frame>({
         : Framing.frame({ framing: "packet", bytes: bytes.slice(4, end) }, end)
     }
     const end = bytes.indexOf(newline)
+    if (end > maxLine || end < 0 && bytes.length > maxLine) {
+      return Framing.broken(`a line has more than ${maxLine} bytes: send a message of that size behind its length`)
+    }
     return end < 0 ? Framing.more() : Framing.frame({ framing: "line", bytes: bytes.slice(0, end) }, end + 1)
   },
   encode: ({ bytes, framing }) => {
@@ -100,9 +113,7 @@ export const TcpReceiver = TcpServer.make({
   frame: ({ bytes, framing }, count, { connection }) =>
     Effect.gen(function*() {
       const { ack = count + 1, format, invalid, positions } = Feed.decode(bytes, yield* Clock.currentTimeMillis)
-      const { tallies } = yield* Intake
-      countReceived(tallies.tcp, { positions, invalid })
-      const outcome = yield* outcomeOf(yield* submitAll("tcp", positions))
+      const outcome = yield* outcomeOf(yield* accept("tcp", { positions, invalid }))
       // A line is text.
       const answer = Feed.encodeAnswer(framing === "line" ? "json" : format, { ack, ...outcome, invalid })
       yield* connection.write({ framing, bytes: answer })
@@ -132,7 +143,7 @@ const answer = ({ ack, format, invalid, positions, reply }: Waiting, isStored: b
 const positionsOf = (waiting: ReadonlyArray<Waiting>): ReadonlyArray<Position> =>
   waiting.flatMap(({ positions }) => positions)
 
-/** Stores what waits, batch after batch. */
+/** Stores what waits, batch after batch. When a part of it was not stored, all is to be sent again: duplicates do no harm. */
 const pump = (queue: Queue.Queue<Waiting>) =>
   Effect.uninterruptibleMask((restore) =>
     Effect.gen(function*() {

@@ -6,12 +6,12 @@
  * positions go in messages; a connection that is lost is made again, and what was not answered is sent again.
  */
 import * as NodeDatagramSocket from "@effect/platform-node/NodeDatagramSocket"
+import * as MessagePack from "@msgpack/msgpack"
 import { type Duration, Effect, Latch, Option, Schema, type Scope } from "effect"
 import { GenServer, Message, type Node, Protocol } from "effect-otp"
 import { TcpClient } from "effect-otp/net"
 import type { TcpNetwork } from "effect-otp/net/TcpNetwork"
 import type * as DatagramSocket from "effect/socket/DatagramSocket"
-import { Unpackr } from "msgpackr"
 import * as Feed from "./Feed.ts"
 import type { Position } from "./Position.ts"
 import { framing } from "./Receivers.ts"
@@ -48,8 +48,6 @@ export const add = (a: Outcome, b: Outcome): Outcome => ({
 const inParts = <A>(all: ReadonlyArray<A>, size: number): ReadonlyArray<ReadonlyArray<A>> =>
   Array.from({ length: Math.ceil(all.length / size) }, (_, n) => all.slice(n * size, (n + 1) * size))
 
-const unpackr = new Unpackr({ useRecords: false, mapsAsObjects: true })
-
 // --- UDP -------------------------------------------------------------------------------------------------------------
 
 /** How many datagrams are under way at a time: fewer than what the buffer of a socket usually holds. */
@@ -60,7 +58,7 @@ const attempts = 15
 
 const Answer = Schema.Struct({ ack: Schema.Int, kept: Schema.Int, dropped: Schema.Int, invalid: Schema.Int })
 const decodeAnswer = Option.liftThrowable((bytes: Uint8Array) =>
-  Schema.decodeUnknownSync(Answer)(unpackr.unpack(bytes))
+  Schema.decodeUnknownSync(Answer)(MessagePack.decode(bytes))
 )
 
 export const udp = (
@@ -165,7 +163,7 @@ const TcpFeedClient = TcpClient.make(TcpFeed, {
       GenServer.next(open)
     ),
   frame: ({ bytes }, open) => {
-    const settled = decodeSettled(unpackr.unpack(bytes))
+    const settled = decodeSettled(MessagePack.decode(bytes))
     return open?.ack === settled.ack
       ? Effect.as(open.from.reply(settled), GenServer.next<Open | undefined>(undefined))
       : GenServer.next(open)

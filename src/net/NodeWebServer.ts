@@ -79,7 +79,9 @@ const serverOf = (options: Options): Http.Server => {
     // A client that sends one request after the other is told that this was the last.
     if (!server.listening) response.setHeader("connection", "close")
     // It listens before there are routes, and longer: nobody else would answer.
-    if (server.listenerCount("request") === 1) response.writeHead(503, { "retry-after": "1", connection: "close" }).end()
+    if (server.listenerCount("request") === 1) {
+      response.writeHead(503, { "retry-after": "1", connection: "close" }).end()
+    }
   })
   return server
 }

@@ -52,7 +52,10 @@ export const make = (path: string): Effect.Effect<Service, JournalError, Scope.S
 export const layer = (path: string): Layer.Layer<Journal, JournalError> => Layer.effect(Journal, make(path))
 
 // The sources run as they are where Node strips types, and compiled elsewhere.
-const script = new URL(`./internal/NodeJournalWorker${import.meta.url.endsWith(".ts") ? ".ts" : ".js"}`, import.meta.url)
+const script = new URL(
+  `./internal/NodeJournalWorker${import.meta.url.endsWith(".ts") ? ".ts" : ".js"}`,
+  import.meta.url
+)
 
 const open = (path: string): Effect.Effect<JournalBooks.Disk, JournalError, Scope.Scope> =>
   Effect.gen(function*() {

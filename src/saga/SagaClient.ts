@@ -108,7 +108,7 @@ class Client {
       lifespanMillis,
       value
     }
-    return this.send(SagaMessage.begin, begin)
+    return this.send(this.starter.contract.messages.begin, begin)
   }
 
   /** The origin says something. */
@@ -140,7 +140,7 @@ class Client {
 
   /** Tells the origin that nobody waits for it. */
   tell(reason: SagaError.CancelReason): Effect.Effect<void> {
-    return this.send(SagaMessage.cancel, { branch: this.branch, reason })
+    return this.send(this.starter.contract.messages.cancel, { branch: this.branch, reason })
   }
 
   private cancelled(reason: SagaError.CancelReason): Effect.Effect<never, SagaError.SagaCancelled> {

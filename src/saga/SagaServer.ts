@@ -14,6 +14,8 @@
  * What is over is forgotten. All messages are typed messages of the protocol, on the wire too; what does not fit its schema cancels
  * the branch.
  *
+ * Callbacks of a saga run one at a time, as the handlers of a server do: what takes long belongs into a job.
+ *
  * Refuses: a result while branches or jobs are under way; more time than is left. And to promise that all sides have the same outcome:
  * a side that has given its result is done with. Where that must not be, use two-phase commit, or make the transaction a step
  * of a `Saga` with a compensation.

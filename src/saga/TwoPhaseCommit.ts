@@ -273,9 +273,17 @@ export const participant = <
       context: Context
     ) => Prepared<NoInfer<S>> | Effect.Effect<Prepared<NoInfer<S>>, NoInfer<E>, RP>
     /** Carries the work out, and gives the next state. */
-    readonly commit: (request: Q, state: NoInfer<S>, context: Context) => NoInfer<S> | Effect.Effect<NoInfer<S>, never, RC>
+    readonly commit: (
+      request: Q,
+      state: NoInfer<S>,
+      context: Context
+    ) => NoInfer<S> | Effect.Effect<NoInfer<S>, never, RC>
     /** Lets go of what was set aside for the work, and gives the next state. */
-    readonly abort: (request: Q, state: NoInfer<S>, context: Context) => NoInfer<S> | Effect.Effect<NoInfer<S>, never, RA>
+    readonly abort: (
+      request: Q,
+      state: NoInfer<S>,
+      context: Context
+    ) => NoInfer<S> | Effect.Effect<NoInfer<S>, never, RA>
     /** One function per message of the protocol. */
     readonly handlers: H & { readonly [X in Exclude<keyof H, M["_tag"]>]: never }
   }
@@ -295,8 +303,7 @@ export const participant = <
   }
   const reads = Object.fromEntries(protocol.messages.map(({ _tag }) => [
     _tag,
-    (payload: unknown, member: CommitMember, context: HandlerContext) =>
-      handlers[_tag]!(payload, member.state, context)
+    (payload: unknown, member: CommitMember, context: HandlerContext) => handlers[_tag]!(payload, member.state, context)
   ]))
   const server = GenServer.make(
     // The handlers of the protocol are made from it, so that the compiler cannot see that there is one for each message.
@@ -307,7 +314,9 @@ export const participant = <
           setup(given, (from, to, messages) =>
             Effect.flatMap(ProcessRef.named(Coordination, addressOf(to)), (coordinator) =>
               coordinator.TwoPhaseAnswers({ from, messages }))),
-          (setup) => CommitMember.make(setup, untyped, () => initial(args as Args)) // left out when it is undefined
+          (setup) =>
+            CommitMember.make(setup, untyped, () =>
+              initial(args as Args)) // left out when it is undefined
         ),
       handlers: { ...reads, ...participate } as typeof participate,
       format: (member) => ({ state: member.state, transactions: member.status })
@@ -340,28 +349,30 @@ const participate: Handlers<ParticipationMessage, CommitMember> = {
  * @category coordinator
  * @since 0.1.0
  */
-export const coordinator: GenServer.GenServer<MemberOptions, never, JournalError | StartError, Journal | Node> = GenServer
-  .make(Coordination, {
-    init: (given: MemberOptions) =>
-      Effect.flatMap(
-        setup(given, (from, to, messages) =>
-          Effect.flatMap(ProcessRef.named(Participation, addressOf(to)), (participant) =>
-            participant.TwoPhaseOrders({ from, messages }))),
-        (setup) => CommitManager.make(setup)
-      ),
-    handlers: {
-      TwoPhaseAnswers: ({ from, messages }, manager) => manager.receive(from, messages),
-      Transact: (order, manager, { from }) => {
-        manager.transact(order, callOf(from))
-        return GenServer.noReply(manager)
+export const coordinator: GenServer.GenServer<MemberOptions, never, JournalError | StartError, Journal | Node> =
+  GenServer
+    .make(Coordination, {
+      init: (given: MemberOptions) =>
+        Effect.flatMap(
+          setup(given, (from, to, messages) =>
+            Effect.flatMap(ProcessRef.named(Participation, addressOf(to)), (participant) =>
+              participant.TwoPhaseOrders({ from, messages }))),
+          (setup) =>
+            CommitManager.make(setup)
+        ),
+      handlers: {
+        TwoPhaseAnswers: ({ from, messages }, manager) => manager.receive(from, messages),
+        Transact: (order, manager, { from }) => {
+          manager.transact(order, callOf(from))
+          return GenServer.noReply(manager)
+        },
+        TwoPhaseStatus: (_, manager) => manager.status,
+        TwoPhaseForget: ({ transaction }, manager) => manager.forget(transaction),
+        down: (signal, manager) => manager.down(signal)
       },
-      TwoPhaseStatus: (_, manager) => manager.status,
-      TwoPhaseForget: ({ transaction }, manager) => manager.forget(transaction),
-      down: (signal, manager) => manager.down(signal)
-    },
-    format: (manager) => manager.status
-    // Its messages are for the functions of this module.
-  }) as unknown as GenServer.GenServer<MemberOptions, never, JournalError | StartError, Journal | Node>
+      format: (manager) => manager.status
+      // Its messages are for the functions of this module.
+    }) as unknown as GenServer.GenServer<MemberOptions, never, JournalError | StartError, Journal | Node>
 
 /**
  * Whom a name stands for: the process of that name on a node, by default on this one.

@@ -140,7 +140,9 @@ class Truth {
     if (outcome === "Commit" && !decided && !nothing) {
       throw new Violation(`a client is told that ${transaction} is committed, which is not on disk`)
     }
-    if (outcome === "Abort" && decided) throw new Violation(`a client is told that ${transaction}, a commit, is aborted`)
+    if (outcome === "Abort" && decided) {
+      throw new Violation(`a client is told that ${transaction}, a commit, is aborted`)
+    }
     this.told.set(transaction, outcome)
     this.counts[outcome === "Commit" ? "committed" : "aborted"]++
   }

@@ -106,14 +106,14 @@ export interface Outcome {
   readonly err: string
 }
 
-/** Runs a command to its end, which must come within 30 seconds. */
+/** Runs a command to its end, which must come within a minute. */
 export const run = (args: ReadonlyArray<string>, options?: Options): Effect.Effect<Outcome> =>
   Effect.flatMap(builtPackage, (folder) =>
     Effect.callback((resume) => {
       const child = execFile(
         process.execPath,
         [Path.join(folder, "build/cli/NodeMain.js"), ...args],
-        { cwd: options?.cwd ?? Os.tmpdir(), encoding: "utf8", env: environment(options), timeout: 30_000 },
+        { cwd: options?.cwd ?? Os.tmpdir(), encoding: "utf8", env: environment(options), timeout: 60_000 },
         (error, out, err) =>
           resume(
             Effect.succeed({ code: error === null ? 0 : typeof error.code === "number" ? error.code : -1, out, err })

@@ -50,7 +50,7 @@ describe("effect-otp cert", () => {
         Path.join(out, "shop.pem")
       ], { encoding: "utf8" })
       if (verified.error === undefined) assert.strictEqual(verified.status, 0, verified.stderr)
-    })), 30_000)
+    })), 120_000)
 
   it.live(
     "makes a certificate that signs itself, with RSA when asked to, and says so in JSON",
@@ -81,7 +81,7 @@ describe("effect-otp cert", () => {
         assert.isTrue(made.verify(made.publicKey))
         assert.notInclude(text, "PRIVATE")
       })),
-    30_000
+    120_000
   )
 
   it.live(
@@ -103,7 +103,7 @@ describe("effect-otp cert", () => {
         assert.strictEqual(mode(key), "600")
         assert.isTrue(Fs.existsSync(pem))
       })),
-    30_000
+    120_000
   )
 
   it.live(
@@ -138,6 +138,6 @@ describe("effect-otp cert", () => {
         assert.strictEqual(json.out, "")
         assert.strictEqual((JSON.parse(json.err) as { error: { reason: string } }).error.reason, "Invalid")
       })),
-    60_000
+    120_000
   )
 })

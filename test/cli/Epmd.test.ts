@@ -41,7 +41,7 @@ describe("effect-otp epmd", () => {
         assert.strictEqual(yield* epmd.stop("SIGINT"), 0)
         assert.strictEqual(epmd.errors(), "")
       })),
-    30_000
+    120_000
   )
 
   it.live("says kindly that the port is taken, and that nobody answers", () =>
@@ -60,5 +60,5 @@ describe("effect-otp epmd", () => {
       const json = yield* run(["names", "--port", nobody, "--json"])
       assert.deepStrictEqual([json.code, json.out], [1, ""])
       assert.strictEqual((JSON.parse(json.err) as { error: { reason: string } }).error.reason, "NoEpmd")
-    })), 30_000)
+    })), 120_000)
 })

@@ -53,7 +53,7 @@ describe.skipIf(!erlangAvailable)("effect-otp, with a node of Erlang", () => {
       assert.include(raised.err, "raised {oops,1}")
       const undefined_ = yield* run(["rpc", name, "nothing", "here"], { env })
       assert.include(undefined_.err, "has no function nothing:here/0")
-    })), 60_000)
+    })), 120_000)
 
   it.live("ps, tree and top", () =>
     Effect.scoped(Effect.gen(function*() {
@@ -89,7 +89,7 @@ describe.skipIf(!erlangAvailable)("effect-otp, with a node of Erlang", () => {
       while (lines.child.exitCode === null) yield* Effect.sleep(20)
       assert.strictEqual(lines.child.exitCode, 1)
       assert.strictEqual((JSON.parse(lines.errors()) as { error: { reason: string } }).error.reason, "NoConnection")
-    })), 60_000)
+    })), 120_000)
 
   it.live(
     "ps asks for one process after the other where runtime_tools is not installed",
@@ -108,6 +108,6 @@ describe.skipIf(!erlangAvailable)("effect-otp, with a node of Erlang", () => {
         assert.match(kernel.pid, /^<0\.\d+\.0>$/)
         assert.isAbove(kernel.memory, 0)
       })),
-    60_000
+    120_000
   )
 })

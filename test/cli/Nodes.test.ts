@@ -52,7 +52,7 @@ describe("effect-otp, with a node of ours", () => {
       const text = yield* run(["ping", "other@127.0.0.1"], { env })
       assert.deepStrictEqual([text.code, text.err], [1, ""])
       assert.match(text.out, /^pang: the EPMD at /)
-    })), 60_000)
+    })), 120_000)
 
   it.live(
     "the cookie comes from a file that only its owner may read, or from where Erlang has it",
@@ -74,7 +74,7 @@ describe("effect-otp, with a node of ours", () => {
         assert.strictEqual((yield* run(["ping", name, "--cookie-file", file], { env: elsewhere })).code, 0)
         assert.include((yield* run(["ping", name, "--cookie-file", `${file}.no`], { env })).out, "is not there")
       })),
-    60_000
+    120_000
   )
 
   it.live("call, cast and rpc: terms in, terms out, and why there is none", () =>
@@ -138,7 +138,7 @@ describe("effect-otp, with a node of ours", () => {
       yield* fails("ProcessExit", "call", name, "counter", "stop")
       yield* fails("Undefined", "rpc", name, "os", "cmd", "\"ls\"")
       yield* fails("Raised", "rpc", name, "shop", "greet", "no_text")
-    })), 60_000)
+    })), 120_000)
 
   it.live("ps, tree and top: its processes, its supervisors, its load", () =>
     Effect.scoped(Effect.gen(function*() {
@@ -208,7 +208,7 @@ describe("effect-otp, with a node of ours", () => {
         assert.deepStrictEqual(line["processes"], [])
       }
       assert.strictEqual(yield* lines.stop("SIGINT"), 0)
-    })), 60_000)
+    })), 120_000)
 
   it.live("a node that tells nothing of itself is no mystery", () =>
     Effect.scoped(Effect.gen(function*() {
@@ -220,5 +220,5 @@ describe("effect-otp, with a node of ours", () => {
         assert.deepStrictEqual([code, out], [1, ""], command)
         assert.include(err, "NodeRuntimeTools.layer()")
       }
-    })), 60_000)
+    })), 120_000)
 })

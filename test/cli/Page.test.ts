@@ -45,7 +45,7 @@ const printed = (command: string, { cwd, env }: Where): Effect.Effect<string> =>
         cwd,
         encoding: "utf8",
         env: { PATH: process.env["PATH"], NO_COLOR: "1", ...env },
-        timeout: 30_000
+        timeout: 60_000
       }, (_, out) => resume(Effect.succeed(out)))
     }))
 
@@ -76,5 +76,5 @@ describe("docs/command-line.md", () => {
         const found = yield* isEndless ? begun(input, where) : printed(input, where)
         assert.strictEqual(lasting(found), lasting(output), input)
       }
-    })), 90_000)
+    })), 180_000)
 })

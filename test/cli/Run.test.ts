@@ -74,7 +74,7 @@ describe("effect-otp run", () => {
         assert.strictEqual(yield* node.line, "base stopped after true")
         assert.strictEqual(node.errors(), "")
       })),
-    60_000
+    120_000
   )
 
   it.live(
@@ -99,7 +99,7 @@ describe("effect-otp run", () => {
         assert.strictEqual(yield* node.stop("SIGINT"), 0)
         assert.strictEqual(yield* node.line, "released")
       })),
-    60_000
+    120_000
   )
 
   it.live(
@@ -121,7 +121,7 @@ describe("effect-otp run", () => {
         assert.strictEqual(Fs.readFileSync(file, "utf8"), made)
         assert.strictEqual(yield* again.stop("SIGTERM"), 0)
       })),
-    60_000
+    120_000
   )
 
   it.live("says kindly what is wrong with a file, or with what it runs", () =>
@@ -167,7 +167,7 @@ describe("effect-otp run", () => {
       const json = yield* run(["run", "no.ts", "--json"], options)
       assert.deepStrictEqual([json.code, json.out], [1, ""])
       assert.strictEqual((JSON.parse(json.err) as { error: { reason: string } }).error.reason, "Module")
-    })), 60_000)
+    })), 120_000)
 
   it.live("logs on standard error, as much as --log-level says", () =>
     Effect.scoped(Effect.gen(function*() {
@@ -190,7 +190,7 @@ describe("effect-otp run", () => {
       assert.deepStrictEqual(yield* logs(), ["a fact"])
       assert.deepStrictEqual(yield* logs("--log-level", "debug"), ["a detail", "a fact"])
       assert.deepStrictEqual(yield* logs("--log-level", "none"), [])
-    })), 60_000)
+    })), 120_000)
 
   it.live(
     "refuses a file that uses another copy of the library than it does",
@@ -206,7 +206,7 @@ describe("effect-otp run", () => {
         assert.include(err, copy)
         assert.include(err, "npx effect-otp")
       })),
-    60_000
+    120_000
   )
 
   it.live(
@@ -224,6 +224,6 @@ describe("effect-otp run", () => {
         assert.match(plain.out, /^pang: .*--tls-cert/)
         assert.strictEqual(yield* node.stop("SIGTERM"), 0)
       })),
-    60_000
+    120_000
   )
 })

@@ -63,7 +63,7 @@ describe.skipIf(!available)("effect-otp top in a terminal", () => {
         assert.include(last, "code 0")
         assert.match(last, /[^-]icanon/, "the terminal reads lines again")
       })),
-    60_000
+    120_000
   )
 
   it.live(
@@ -96,6 +96,6 @@ describe.skipIf(!available)("effect-otp top in a terminal", () => {
         assert.match(lost, /code 1\r\n/)
         assert.match(lost, /[^-]icanon/)
       })),
-    60_000
+    120_000
   )
 })

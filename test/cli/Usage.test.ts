@@ -45,7 +45,7 @@ describe("effect-otp", () => {
           assert.match(out, /EXAMPLES\n(.*\n)*.* {2}effect-otp /, commands[i])
         })
       }),
-    60_000
+    120_000
   )
 
   it.live("lists its commands, and has the version of the package", () =>
@@ -56,7 +56,7 @@ describe("effect-otp", () => {
       const version = yield* run(["--version"])
       const manifest = JSON.parse(Fs.readFileSync(Path.join(root, "package.json"), "utf8")) as { version: string }
       assert.strictEqual(version.out.trim(), `effect-otp v${manifest.version}`)
-    }), 30_000)
+    }), 120_000)
 
   it.live(
     "gives 2 for what it does not understand, and says what was wrong and where help is",
@@ -81,7 +81,7 @@ describe("effect-otp", () => {
           assert.notMatch(err, /\n\s+at /, "a stack trace is not kind")
         }
       }),
-    60_000
+    120_000
   )
 
   it.live("writes completions that a shell accepts", () =>
@@ -94,7 +94,7 @@ describe("effect-otp", () => {
       const { out } = yield* run(["--completions", "bash"])
       const bash = spawnSync("bash", ["-n"], { input: out, encoding: "utf8" })
       if (bash.error === undefined) assert.strictEqual(bash.status, 0, bash.stderr)
-    }), 30_000)
+    }), 120_000)
 
   it.live("ends without a word when its reader goes", () =>
     Effect.gen(function*() {
@@ -111,7 +111,7 @@ describe("effect-otp", () => {
       )
       assert.strictEqual(status, 0)
       assert.strictEqual(stderr, "code 0\n")
-    }), 30_000)
+    }), 120_000)
 
   it.live("says what to install when the platform is missing", () =>
     Effect.scoped(Effect.gen(function*() {
@@ -124,5 +124,5 @@ describe("effect-otp", () => {
       })
       assert.deepStrictEqual([status, stdout], [1, ""])
       assert.include(stderr, "npm install @effect/platform-node")
-    })), 30_000)
+    })), 120_000)
 })

@@ -143,7 +143,7 @@ describe("sagas over the wire", () => {
           a.run(Process.run(Effect.gen(function*() {
             const self = yield* Process.self
             const id = yield* Node.makeReference
-            const begin = new Tuple.Tuple([Atom.make("$saga_begin"), id, id, self, [], 3, 5000, value])
+            const begin = new Tuple.Tuple([Atom.make("$saga_begin_length"), id, id, self, [], 3, 5000, value])
             yield* Process.send({ name: "lengths", node: b.name }, begin)
             const { elements } = Option.getOrThrow(
               yield* Process.receive(Schema.instanceOf(Tuple.Tuple), { timeout: "10 seconds" })

@@ -38,10 +38,14 @@ const started = (options: Partial<NodeWebServer.Options> = {}) =>
         }).pipe(Effect.catch(() => Effect.succeed(HttpServerResponse.empty({ status: 413 }))))
       ),
       HttpRouter.add("GET", "/", HttpServerResponse.text("fine")),
-      HttpRouter.add("GET", "/forbidden", Effect.sync(() => {
-        hits.forbidden++
-        return HttpServerResponse.text("forbidden")
-      }))
+      HttpRouter.add(
+        "GET",
+        "/forbidden",
+        Effect.sync(() => {
+          hits.forbidden++
+          return HttpServerResponse.text("forbidden")
+        })
+      )
     ).pipe(Layer.provide(WebServer.handlers({ size: 8, queue: 10_000 })))
     const app = HttpRouter.serve(Layer.merge(routes, HttpRouter.add("GET", "/socket", upgrade)), {
       disableLogger: true,
@@ -144,28 +148,49 @@ describe("requests that are none", () => {
       yield* isServed(port)
     }))
 
-  hostile("forty thousand paths that lead astray: each is a 4xx, and the connection goes on", () =>
-    Effect.gen(function*() {
-      const { hits, port } = yield* started({ maxRequestsPerConnection: 100 })
-      const steps = ["..", "%2e%2e", "%2E.", "..%2f", "..%5c", "..\\", "%00", "%c0%ae%c0%ae", "....//", "~", "%252e%252e"]
-      const ends = ["etc/passwd", "forbidden%00", "FORBIDDEN", "forbidden/", "%66orbidden%2f..", "forbidden;x", ""]
-      const pathOf = Effect.gen(function*() {
-        const depth = yield* Random.nextIntBetween(1, 9)
-        const parts = yield* Effect.forEach(Array.from({ length: depth }), () => Random.choice(steps))
-        return `/${parts.join("/")}/${yield* Random.choice(ends)}`
-      })
-      const each = 100
-      const connection = Effect.gen(function*() {
-        const paths = yield* Effect.forEach(Array.from({ length: each }), () => pathOf)
-        const text = yield* talk(port, paths.map((path) => `GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`).join(""))
-        const statuses = statusesIn(text)
-        assert.strictEqual(statuses.length, each)
-        assert.deepStrictEqual(new Set(statuses.map((status) => status[0])), new Set(["4"]))
-      })
-      yield* Effect.forEach(Array.from({ length: 40_000 / each }), () => connection, { concurrency: 4, discard: true })
-      assert.strictEqual(hits.forbidden, 0)
-      yield* isServed(port)
-    }).pipe(Random.withSeed("paths")))
+  hostile(
+    "forty thousand paths that lead astray: each is a 4xx, and the connection goes on",
+    () =>
+      Effect.gen(function*() {
+        const { hits, port } = yield* started()
+        const steps = [
+          "..",
+          "%2e%2e",
+          "%2E.",
+          "..%2f",
+          "..%5c",
+          "..\\",
+          "%00",
+          "%c0%ae%c0%ae",
+          "....//",
+          "~",
+          "%252e%252e"
+        ]
+        const ends = ["etc/passwd", "forbidden%00", "FORBIDDEN", "forbidden/", "%66orbidden%2f..", "forbidden;x", ""]
+        const pathOf = Effect.gen(function*() {
+          const depth = yield* Random.nextIntBetween(1, 9)
+          const parts = yield* Effect.forEach(Array.from({ length: depth }), () => Random.choice(steps))
+          return `/${parts.join("/")}/${yield* Random.choice(ends)}`
+        })
+        const each = 100
+        const connection = Effect.gen(function*() {
+          const paths = yield* Effect.forEach(Array.from({ length: each }), () => pathOf)
+          const requests = paths.map((path, n) =>
+            `GET ${path} HTTP/1.1\r\nHost: x\r\n${n === each - 1 ? "Connection: close\r\n" : ""}\r\n`
+          )
+          const text = yield* talk(port, requests.join(""))
+          const statuses = statusesIn(text)
+          assert.strictEqual(statuses.length, each)
+          assert.deepStrictEqual(new Set(statuses.map((status) => status[0])), new Set(["4"]))
+        })
+        yield* Effect.forEach(Array.from({ length: 40_000 / each }), () => connection, {
+          concurrency: 4,
+          discard: true
+        })
+        assert.strictEqual(hits.forbidden, 0)
+        yield* isServed(port)
+      }).pipe(Random.withSeed("paths"))
+  )
 
   hostile("headers that are too large, in one or in many, are 431", () =>
     Effect.gen(function*() {
@@ -203,8 +228,11 @@ describe("requests that are slow", () => {
       const drip = (head: string) =>
         Effect.callback<string>((resume) => {
           let text = ""
-          const socket = Net.connect(port, "127.0.0.1", () => socket.write(head))
-          const timer = setInterval(() => socket.write("x"), 100)
+          let timer: NodeJS.Timeout | undefined
+          const socket = Net.connect(port, "127.0.0.1", () => {
+            socket.write(head)
+            timer = setInterval(() => socket.write("x"), 100)
+          })
           socket.on("data", (bytes) => (text += bytes.toString("latin1")))
           socket.on("error", () => {})
           socket.on("close", () => {
@@ -245,7 +273,7 @@ describe("WebSocket messages that are too large", () => {
 
   hostile("a gibibyte, in one frame or in pieces, is refused before it is there", () =>
     Effect.gen(function*() {
-      const { port, server } = yield* started({ maxMessageBytes: 200_000 })
+      const { port, server } = yield* started({ maxMessageBytes: 100_000 })
       const gibibyte = 0x4000_0000
       const piece = 65_536
       /** Sends bytes until it is told to stop, or a gibibyte is sent. Gives how many that were. */
@@ -269,15 +297,15 @@ describe("WebSocket messages that are too large", () => {
       new DataView(header.buffer).setBigUint64(2, BigInt(gibibyte))
       const before = process.memoryUsage().rss
       const sent = yield* Effect.all([
-        ...Array.from({ length: 20 }, () => flood(header, new Uint8Array(piece))),
-        ...Array.from({ length: 20 }, () => flood(frame(2, false, piece), frame(0, false, piece))),
-        ...Array.from({ length: 5 }, () => flood(frame(1, false, 10), frame(0, false, 10)))
+        ...Array.from({ length: 8 }, () => flood(header, new Uint8Array(piece))),
+        ...Array.from({ length: 8 }, () => flood(frame(2, false, piece), frame(0, false, piece))),
+        ...Array.from({ length: 4 }, () => flood(frame(1, false, 10), frame(0, false, 10)))
       ], { concurrency: 4 })
       // What is in the buffers of the sockets counts as sent.
       for (const bytes of sent) assert.isBelow(bytes, 64_000_000)
       assert.isBelow(process.memoryUsage().rss - before, 200_000_000)
       const stats = yield* until(server.Stats(), ({ active }) => active === 0)
-      assert.deepInclude(stats, { accepted: 45, framesIn: 0 })
+      assert.deepInclude(stats, { accepted: 20, framesIn: 0 })
       assert.strictEqual(stats.ended.Crashed, 0)
       yield* isServed(port)
     }))
@@ -286,7 +314,9 @@ describe("WebSocket messages that are too large", () => {
 describe("connections that are kept", () => {
   /** Both ends of a connection are files of this process. */
   const files = (): number => {
-    const line = Fs.readFileSync("/proc/self/limits", "utf8").split("\n").find((line) => line.startsWith("Max open files"))
+    const line = Fs.readFileSync("/proc/self/limits", "utf8").split("\n").find((line) =>
+      line.startsWith("Max open files")
+    )
     return Number(line?.split(/\s+/)[3] ?? 1024)
   }
 

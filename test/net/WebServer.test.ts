@@ -466,45 +466,48 @@ describe("NodeWebServer", () => {
       assert.deepInclude(yield* get(port, "/", { method: "POST", body: "still here" }), { text: "10" })
     }))
 
-  onNode("closes connections when it ends, whatever their clients do, so that its port is free", () =>
-    Effect.gen(function*() {
-      const { upgrade } = yield* WebServer.webSockets(TcpServer.make({
-        framing: Framing.message(),
-        connect: () => Effect.void,
-        frame: () => {}
-      }))
-      const gate = yield* Deferred.make<void>()
-      const routes = Layer.mergeAll(
-        HttpRouter.add("GET", "/", HttpServerResponse.text("ok")),
-        HttpRouter.add("GET", "/slow", Effect.as(Deferred.await(gate), HttpServerResponse.text("done"))),
-        HttpRouter.add("GET", "/socket", upgrade)
-      )
-      const scope = yield* Scope.make()
-      const port = yield* Scope.provide(serve(routes, { drainTimeout: "300 millis" }), scope)
-      const answers: Array<string> = []
-      const connect = (text: string) =>
-        Effect.callback<Net.Socket>((resume) => {
-          const socket = Net.connect(port, "127.0.0.1", () => socket.write(text))
-          socket.on("error", () => {})
-          socket.once("data", () => resume(Effect.succeed(socket)))
-          socket.on("data", (bytes) => answers.push(bytes.toString("latin1")))
-        })
-      // One that is kept, one that is never answered to the end, one that does not say goodbye.
-      const kept = yield* connect("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-      const begun = yield* connect("GET / HTTP/1.1\r\nHost: x\r\n\r\nGET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
-      const socket = yield* connect(
-        "GET /socket HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
-          "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n"
-      )
-      yield* Scope.close(scope, Exit.void)
-      yield* until(
-        Effect.sync(() => [kept, begun, socket].filter((socket) => socket.closed || socket.readableEnded).length),
-        (n) => n === 3
-      )
-      const again = yield* serve(routes, { port })
-      assert.strictEqual(again, port)
-      assert.strictEqual((yield* get(port, "/")).text, "ok")
-    }))
+  onNode(
+    "closes connections when it ends, whatever their clients do, so that its port is free",
+    () =>
+      Effect.gen(function*() {
+        const { upgrade } = yield* WebServer.webSockets(TcpServer.make({
+          framing: Framing.message(),
+          connect: () => Effect.void,
+          frame: () => {}
+        }))
+        const gate = yield* Deferred.make<void>()
+        const routes = Layer.mergeAll(
+          HttpRouter.add("GET", "/", HttpServerResponse.text("ok")),
+          HttpRouter.add("GET", "/slow", Effect.as(Deferred.await(gate), HttpServerResponse.text("done"))),
+          HttpRouter.add("GET", "/socket", upgrade)
+        )
+        const scope = yield* Scope.make()
+        const port = yield* Scope.provide(serve(routes, { drainTimeout: "300 millis" }), scope)
+        const answers: Array<string> = []
+        const connect = (text: string) =>
+          Effect.callback<Net.Socket>((resume) => {
+            const socket = Net.connect(port, "127.0.0.1", () => socket.write(text))
+            socket.on("error", () => {})
+            socket.once("data", () => resume(Effect.succeed(socket)))
+            socket.on("data", (bytes) => answers.push(bytes.toString("latin1")))
+          })
+        // One that is kept, one that is never answered to the end, one that does not say goodbye.
+        const kept = yield* connect("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        const begun = yield* connect("GET / HTTP/1.1\r\nHost: x\r\n\r\nGET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
+        const socket = yield* connect(
+          "GET /socket HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
+            "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n"
+        )
+        yield* Scope.close(scope, Exit.void)
+        yield* until(
+          Effect.sync(() => [kept, begun, socket].filter((socket) => socket.closed || socket.readableEnded).length),
+          (n) => n === 3
+        )
+        const again = yield* serve(routes, { port })
+        assert.strictEqual(again, port)
+        assert.strictEqual((yield* get(port, "/")).text, "ok")
+      })
+  )
 
   onNode("answers 503 before it has routes", () =>
     Effect.gen(function*() {

@@ -106,30 +106,34 @@ describe("a journal in SQLite", () => {
       assert.strictEqual(error.reason, "InUse")
     })))
 
-  it.live("[S28] cut at every byte of its last write, it loses that write and nothing else", () =>
-    Effect.scoped(Effect.gen(function*() {
-      const folder = yield* directory
-      const [before, after] = lives(Path.join(folder, "journal.sqlite"), 8).slice(-2)
-      const path = Path.join(folder, "cut.sqlite")
-      restore(path, before!)
-      const earlier = read(path)
-      restore(path, after!)
-      const later = read(path)
-      assert.deepStrictEqual(earlier, ["k2", "k3", "k4", "k5", "k6"].map((key) => `${key}: value ${key.slice(1)}`))
-      assert.notDeepEqual(earlier, later)
-      const from = before!.log.length
-      assert.isAbove(after!.log.length, from)
-      // Every byte of the headers, and every so many of the pages between them.
-      for (let length = from; length < after!.log.length; length += (length - 32) % 4120 < 64 ? 1 : 61) {
-        restore(path, { main: after!.main, log: after!.log.subarray(0, length) })
-        assert.deepStrictEqual(read(path), earlier, `cut to ${length} bytes`)
-      }
-      // So does a file system that leaves zeros.
-      const zeros = Buffer.from(after!.log)
-      zeros.fill(0, from)
-      restore(path, { main: after!.main, log: zeros })
-      assert.deepStrictEqual(read(path), earlier)
-    })), 60_000)
+  it.live(
+    "[S28] cut at every byte of its last write, it loses that write and nothing else",
+    () =>
+      Effect.scoped(Effect.gen(function*() {
+        const folder = yield* directory
+        const [before, after] = lives(Path.join(folder, "journal.sqlite"), 8).slice(-2)
+        const path = Path.join(folder, "cut.sqlite")
+        restore(path, before!)
+        const earlier = read(path)
+        restore(path, after!)
+        const later = read(path)
+        assert.deepStrictEqual(earlier, ["k2", "k3", "k4", "k5", "k6"].map((key) => `${key}: value ${key.slice(1)}`))
+        assert.notDeepEqual(earlier, later)
+        const from = before!.log.length
+        assert.isAbove(after!.log.length, from)
+        // Every byte of the headers, and every so many of the pages between them.
+        for (let length = from; length < after!.log.length; length += (length - 32) % 4120 < 64 ? 1 : 61) {
+          restore(path, { main: after!.main, log: after!.log.subarray(0, length) })
+          assert.deepStrictEqual(read(path), earlier, `cut to ${length} bytes`)
+        }
+        // So does a file system that leaves zeros.
+        const zeros = Buffer.from(after!.log)
+        zeros.fill(0, from)
+        restore(path, { main: after!.main, log: zeros })
+        assert.deepStrictEqual(read(path), earlier)
+      })),
+    60_000
+  )
 
   it.live("[S28] any flipped bit is found, or changes nothing", () =>
     Effect.scoped(Effect.gen(function*() {
@@ -186,9 +190,10 @@ describe("a journal in SQLite", () => {
     Effect.scoped(Effect.gen(function*() {
       const path = Path.join(yield* directory, "journal.sqlite")
       const database = JournalDatabase.open(path)
-      const write = (key: string, size: number) => database.commit([
-        { owner: "one", change: Journal.append(key, new Uint8Array(size)) }
-      ])
+      const write = (key: string, size: number) =>
+        database.commit([
+          { owner: "one", change: Journal.append(key, new Uint8Array(size)) }
+        ])
       write("a", 10)
       // As full as a disk can be: no page more.
       const inner = (database as unknown as { readonly database: DatabaseSync }).database

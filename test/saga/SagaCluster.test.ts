@@ -176,3 +176,124 @@ describe("a transaction over four nodes", () => {
       assert.deepStrictEqual(lines.toSorted(), ["a: Lost", "b: Lost", "c: Lost", "c: job interrupted"])
     }))
 })
+
+/** Numbers from a seed. */
+const random = (seed: number) => {
+  let state = (seed * 2654435761) >>> 0 || 1
+  const next = (): number => {
+    state ^= state << 13
+    state ^= state >>> 17
+    state ^= state << 5
+    return (state >>> 0) / 2 ** 32
+  }
+  return {
+    below: (n: number): number => Math.floor(next() * n),
+    chance: (p: number): boolean => next() < p,
+    pick: <A>(all: ReadonlyArray<A>): A => all[Math.floor(next() * all.length)]!
+  }
+}
+
+/** Sagas that hand work on at random, while connections are cut and nodes die: what is left when their time is over. */
+const chaos = (seed: number) =>
+  Effect.gen(function*() {
+    const cluster = yield* MemoryCluster.MemoryCluster
+    const { below, chance, pick } = random(seed)
+    /** How each side that has begun on a node that is alive has ended. */
+    const sides = new Map<string, Array<string>>()
+    let count = 0
+    const saga = (node: string) => {
+      const note = (side: string, end: string) => Effect.sync(() => void sides.get(side)?.push(end))
+      return SagaServer.make(Work, {
+        next: { work: Work },
+        jobs: { nap: SagaServer.job((millis: number) => Effect.as(Effect.sleep(millis), "rested")) },
+        begin: (value, transaction) =>
+          Effect.gen(function*() {
+            const side = `${node} ${++count}`
+            sides.set(side, [])
+            const hand = Effect.gen(function*() {
+              if (chance(0.05)) return yield* Effect.fail("no")
+              const work = transaction.depth >= 4 ? 0 : below(3)
+              for (let n = 0; n < work; n++) {
+                const to = SagaServer.at(Work, { name: "saga", node: pick(names) })
+                yield* transaction.next("work", to, value, {
+                  trap: chance(0.5),
+                  ...(chance(0.3) ? { timeout: 1 + below(50) } : {})
+                })
+              }
+              yield* transaction.job("nap", below(200))
+              return { side, left: work + 1 }
+            })
+            // What fails to begin, also by a refusal, has ended.
+            return yield* Effect.tapError(hand, () => note(side, "failed"))
+          }),
+        result: (_, state, transaction) => finish(state, transaction),
+        trouble: (_, state, transaction) => finish(state, transaction),
+        jobResult: (_, state, transaction) => finish(state, transaction),
+        cancelled: (_, state) => Effect.as(note(state.side, "cancelled"), state)
+      })
+      function finish<S extends { readonly side: string; readonly left: number }>(
+        state: S,
+        transaction: { readonly result: (value: string) => Effect.Effect<void, SagaError.SagaRefused> }
+      ): Effect.Effect<S, SagaError.SagaRefused> {
+        return Effect.as(
+          state.left === 1 ? Effect.andThen(transaction.result("done"), note(state.side, "result")) : Effect.void,
+          { ...state, left: state.left - 1 }
+        )
+      }
+    }
+    const start = (node: string) => cluster.on(node, SagaServer.startDetached(saga(node), undefined, { name: "saga" }))
+    yield* Effect.forEach(names, start)
+    const outcomes: Array<string> = []
+    for (let n = 0; n < 30; n++) {
+      yield* Effect.forkChild(cluster.on(
+        "a@test", // it stays
+        Effect.matchEffect(
+          SagaServer.run(SagaServer.at(Work, { name: "saga", node: pick(names) }), "", { lifespan: 300 }),
+          {
+            onSuccess: (value) => Effect.sync(() => outcomes.push(value)),
+            onFailure: (error) => Effect.sync(() => outcomes.push(String(error)))
+          }
+        )
+      ))
+      yield* TestClock.adjust(below(20))
+      if (chance(0.2)) {
+        const [one, other] = [pick(names), pick(names)]
+        if (one !== other) yield* chance(0.5) ? cluster.disconnect(one, other) : cluster.connect(one, other)
+      } else if (chance(0.1)) {
+        const node = pick(names.slice(1))
+        yield* cluster.kill(node)
+        for (const side of [...sides.keys()]) if (side.startsWith(node)) sides.delete(side)
+        yield* cluster.restart(node)
+        yield* start(node)
+      }
+    }
+    yield* TestClock.adjust(1000)
+    assert.strictEqual(outcomes.length, 30, `seed ${seed}`)
+    for (const node of names) {
+      const { transactions } = yield* cluster.on(node, SagaServer.status({ name: "saga" }))
+      assert.strictEqual(transactions, 0, `seed ${seed}: ${node}`)
+    }
+    for (const [side, ends] of sides) assert.strictEqual(ends.length, 1, `seed ${seed}: ${side}: ${ends.join()}`)
+    return { sides: sides.size, results: outcomes.filter((outcome) => outcome === "done").length }
+  }).pipe(Effect.provide(MemoryCluster.layer(names, { seed })))
+
+describe("sagas under random cuts and deaths", () => {
+  it.effect(
+    "[S29] in 100 seeds every side ends once, nothing is left when the lifespan is over, and nobody waits",
+    () =>
+      Effect.gen(function*() {
+        let results = 0
+        let sides = 0
+        for (let seed = 1; seed <= 100; seed++) {
+          const found = yield* chaos(seed)
+          results += found.results
+          sides += found.sides
+        }
+        // Both ends are common, or the test would show little.
+        assert.isAbove(results, 300)
+        assert.isBelow(results, 2700)
+        assert.isAbove(sides, 3000)
+      }),
+    120_000
+  )
+})

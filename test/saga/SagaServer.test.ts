@@ -664,6 +664,17 @@ describe("a saga as a server", () => {
       assert.strictEqual(yield* SagaServer.run(shop, "tea"), "tea for 3")
     }))
 
+  test("of another contract than was thought cancels the branch, on one node as well", () =>
+    Effect.gen(function*() {
+      const { note } = journal()
+      yield* SagaServer.start(LengthSaga, undefined, { name: "lengths" })
+      const error = yield* Effect.flip(SagaServer.run(SagaServer.at(Work, "lengths"), "text"))
+      assert.strictEqual(reasonOf(error)._tag, "Malformed")
+      const top = yield* SagaServer.start(relay("top", note, [SagaServer.at(Work, "lengths")]))
+      assert.strictEqual(reasonOf(yield* Effect.flip(SagaServer.run(top, "")))._tag, "Malformed")
+      assert.strictEqual((yield* SagaServer.status({ name: "lengths" })).transactions, 0)
+    }))
+
   it("says what is missing when it is made", () => {
     assert.throws(() => SagaServer.make(Work, { next: { work: Work }, begin: () => Effect.void }), /no result callback/)
     assert.throws(

@@ -51,18 +51,22 @@ const transfer = (from: string, to: string, amount: number) =>
 const balance = (name: string) => Effect.flatMap(GenServer.named(Account, name), (account) => account.Balance())
 
 const stateOf = (name: string) =>
-  Effect.map(Effect.flatMap(GenServer.named(Account, name), GenServer.getState), (shown) =>
-    (shown as { readonly state: typeof State.Type }).state)
+  Effect.map(
+    Effect.flatMap(GenServer.named(Account, name), GenServer.getState),
+    (shown) => (shown as { readonly state: typeof State.Type }).state
+  )
 
 /** A node with a journal that a test can break. */
 const withControl = <A, E>(
   use: (control: Journal.Control) => Effect.Effect<A, E, Journal.Journal | Node.Node | Scope.Scope>
 ) =>
-  Effect.flatMap(Journal.makeMemory, ({ control, journal }) =>
-    Effect.provideService(use(control), Journal.Journal, journal)).pipe(
-      Effect.scoped,
-      Effect.provide(Layer.merge(Node.layerLocal(), Silent))
-    )
+  Effect.flatMap(
+    Journal.makeMemory,
+    ({ control, journal }) => Effect.provideService(use(control), Journal.Journal, journal)
+  ).pipe(
+    Effect.scoped,
+    Effect.provide(Layer.merge(Node.layerLocal(), Silent))
+  )
 
 /** Waits until a member has a transaction in a state in which it stays. */
 const reaches = (member: Process.Target | string, state: string) =>

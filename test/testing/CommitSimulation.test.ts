@@ -19,7 +19,9 @@ describe("CommitSimulation", () => {
   const part = seeds / 4
   for (let from = 0; from < seeds; from += part) {
     it(
-      `[S28] [S29] seeds ${from} to ${from + part - 1}: all or nothing under every schedule, and an end to all after the faults`,
+      `[S28] [S29] seeds ${from} to ${
+        from + part - 1
+      }: all or nothing under every schedule, and an end to all after the faults`,
       { timeout: 120_000 },
       () => {
         const sums = { begun: 0, committed: 0, aborted: 0, kills: 0, inquiries: 0, heuristics: 0, mismatches: 0 }
@@ -143,7 +145,9 @@ describe("CommitSimulation", () => {
           return library.coordinate(state, now, input, options)
         }
         const promises = state.votes.flatMap((vote, branch) =>
-          vote?._tag === "Yes" ? [{ branch, participant: state.branches[branch]!.participant, ballot: vote.ballot }] : []
+          vote?._tag === "Yes"
+            ? [{ branch, participant: state.branches[branch]!.participant, ballot: vote.ballot }]
+            : []
         )
         const { transaction } = state
         const persist = { record: { transaction, promises }, receipt: { _tag: "Persisted" } } as const

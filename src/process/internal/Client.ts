@@ -39,7 +39,7 @@ export abstract class RefBase {
   readonly checked: boolean
   /** Chooses the receiver of each message anew; without it, that is whoever the address leads to. */
   readonly route: Route | undefined
-  /** What guards the calls of this turn to another node. */
+  /** What guards the calls of this turn to another node: a memory, no state, since another ref does as well without. */
   guard: CallGuard | undefined = undefined
   abstract readonly address: Address
   abstract readonly core: Core

@@ -236,7 +236,10 @@ const decision = (
   to: MemberId,
   ballot: string | undefined,
   outcome: "Commit" | "Abort"
-): Envelope<MessageToParticipant<never>> => ({ to, message: { _tag: "Decision", transaction, branch, ballot, outcome } })
+): Envelope<MessageToParticipant<never>> => ({
+  to,
+  message: { _tag: "Decision", transaction, branch, ballot, outcome }
+})
 
 /** That everybody knows need not be remembered: after a crash they are told once more. */
 const forgotten: Persist<never, never> = { record: undefined, receipt: undefined }

@@ -106,7 +106,9 @@ const persisted = <W, E>(
     case "Resolved":
       return state._tag === "Heuristic" && state.decided === undefined ? make({ ...state, stored: true }) : make(state)
     case "Mismatched":
-      return state._tag === "Heuristic" && state.decided !== undefined ? answer({ ...state, stored: true }) : make(state)
+      return state._tag === "Heuristic" && state.decided !== undefined
+        ? answer({ ...state, stored: true })
+        : make(state)
   }
 }
 

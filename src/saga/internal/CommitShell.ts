@@ -59,7 +59,11 @@ const lifeRecord = codec(Schema.Int)
 /** Registers the process that runs this under its name, opens its book, and gives what its shell needs. */
 export const setup = <M>(
   { maxTransactions, name, options }: MemberOptions,
-  send: (id: CommitCore.MemberId, to: CommitCore.MemberId, messages: ReadonlyArray<M>) => Effect.Effect<void, never, Node>
+  send: (
+    id: CommitCore.MemberId,
+    to: CommitCore.MemberId,
+    messages: ReadonlyArray<M>
+  ) => Effect.Effect<void, never, Node>
 ): Effect.Effect<Setup<M>, JournalError | StartError, Journal.Journal | Node | Scope.Scope> =>
   Effect.gen(function*() {
     const node = yield* Node

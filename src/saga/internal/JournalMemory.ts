@@ -42,13 +42,16 @@ export class MemoryDisk {
       failure,
       read: (owner) => this.read(owner),
       commit: (changes) =>
-        Effect.andThen(this.gate.await, Effect.suspend(() => {
-          const failed = failure() ?? this.planned
-          this.planned = undefined
-          if (failed !== undefined) return Effect.fail(failed)
-          for (const change of changes) this.apply(change)
-          return Effect.void
-        }))
+        Effect.andThen(
+          this.gate.await,
+          Effect.suspend(() => {
+            const failed = failure() ?? this.planned
+            this.planned = undefined
+            if (failed !== undefined) return Effect.fail(failed)
+            for (const change of changes) this.apply(change)
+            return Effect.void
+          })
+        )
     }
   })
 

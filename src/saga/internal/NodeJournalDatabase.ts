@@ -227,7 +227,9 @@ export class JournalDatabase {
       if (checksum(row) !== row.sum) throw disagreeing(row)
       this.add(row.owner, row.key, row)
     }
-    const head = this.database.prepare("SELECT * FROM head").all() as ReadonlyArray<{ readonly [name: string]: unknown }>
+    const head = this.database.prepare("SELECT * FROM head").all() as ReadonlyArray<
+      { readonly [name: string]: unknown }
+    >
     const next = Number(head[0]?.["next"])
     if (
       head.length !== 1 || head[0]!["records"] !== this.records || head[0]!["total"] !== this.total ||

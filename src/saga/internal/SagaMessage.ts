@@ -1,9 +1,9 @@
 /**
  * The messages of one contract: what a parent says to a branch, and what a branch says to its parent.
  *
- * On the wire they are tuples: `{'$saga_begin', Transaction, Branch, Parent, Path, Hops, LifespanMillis, Value}` and
- * `{'$saga_cancel', Branch, Reason}` to the saga; `{'$saga_result_hotel', Branch, Value}`, and the same with `interim`, `failed` and
- * `cancelled`, to the parent of a branch of the contract `Hotel`.
+ * On the wire they are tuples: `{'$saga_begin_hotel', Transaction, Branch, Parent, Path, Hops, LifespanMillis, Value}` and
+ * `{'$saga_cancel_hotel', Branch, Reason}` to a saga of the contract `Hotel`; `{'$saga_result_hotel', Branch, Value}`, and the same with `interim`, `failed` and
+ * `cancelled`, to the parent of its branch. A saga of another contract does not understand them, on one node either.
  *
  * @since 0.1.0
  */
@@ -39,6 +39,9 @@ export interface Told {
 export type Answer = "result" | "interim" | "failed" | "cancelled"
 
 export interface Messages {
+  /** The tags of what a saga is told. */
+  readonly begin: string
+  readonly cancel: string
   /** What the saga is told. */
   readonly toBranch: Protocol.Core
   /** What the parent is told. */
@@ -46,8 +49,7 @@ export interface Messages {
   readonly answers: { readonly [A in Answer]: Message.Any }
 }
 
-export const begin = "$saga_begin"
-export const cancel = "$saga_cancel"
+const beginning = "$saga_begin_"
 
 export const make = (
   name: string,
@@ -66,7 +68,11 @@ export const make = (
     failed: answer("failed", { error: schemas.error }),
     cancelled: answer("cancelled", { reason: CancelReason })
   }
+  const begin = `${beginning}${name}`
+  const cancel = `$saga_cancel_${name}`
   return {
+    begin,
+    cancel,
     toBranch: Protocol.make(
       name,
       Message.Info(begin, {
@@ -87,18 +93,22 @@ export const make = (
   }
 }
 
-/** A term with the head of a message of sagas that does not fit: whom it concerns. */
+/** A message of sagas, from this node or another one, that does not fit: whom it concerns. */
 export const malformed = (
   term: unknown
 ): { readonly branch: Reference; readonly parent: Pid | undefined } | undefined => {
-  if (!(term instanceof Tuple) || !(term.elements[0] instanceof Atom)) return undefined
-  const { name } = term.elements[0]
-  if (!name.startsWith("$saga_")) return undefined
-  if (name !== begin) {
-    const branch = term.elements[1]
-    return isReference(branch) ? { branch, parent: undefined } : undefined
+  let head: unknown
+  let branch: unknown
+  let parent: unknown
+  if (term instanceof Tuple && term.elements[0] instanceof Atom) {
+    head = term.elements[0].name
+    const begins = term.elements[0].name.startsWith(beginning)
+    branch = term.elements[begins ? 2 : 1]
+    parent = begins ? term.elements[3] : undefined
+  } else if (typeof term === "object" && term !== null && "_tag" in term) {
+    ;({ _tag: head, branch, parent } = term as { readonly [key: string]: unknown })
   }
-  const branch = term.elements[2]
-  const parent = term.elements[3]
-  return isReference(branch) && isPid(parent) ? { branch, parent } : undefined
+  return typeof head === "string" && head.startsWith("$saga_") && isReference(branch)
+    ? { branch, parent: isPid(parent) ? parent : undefined }
+    : undefined
 }

@@ -23,7 +23,7 @@ import { type BranchRecord, SideRecord } from "./SideRecord.ts"
 import { Transaction } from "./Transaction.ts"
 
 /** A callback that is due. */
-type Task = (record: SideRecord) => Effect.Effect<void, unknown>
+type Task = () => Effect.Effect<void, unknown>
 
 type Work = Effect.Effect<void> | undefined
 
@@ -36,8 +36,8 @@ export class SagaProcess {
   limit: number
   private readonly node: NodeService
   private readonly sides = new Map<string, SideRecord>()
-  /** How many sides each transaction has here. */
-  private readonly transactions = new Map<string, number>()
+  /** The sides that each transaction has here. */
+  private readonly transactions = new Map<string, Set<SideRecord>>()
   /** Whose branch it is, by the key of the branch. */
   private readonly owners = new Map<string, SideRecord>()
   /** Whom a monitor watches: a parent, or the branch of that key. */
@@ -47,7 +47,7 @@ export class SagaProcess {
   >()
   /** The processes of jobs, until their end was seen. */
   private readonly workers = new Map<string, { readonly record: SideRecord; readonly job: string }>()
-  private tasks: Array<readonly [SideRecord, Task]> = []
+  private readonly tasks: Array<Task> = []
   private readonly outbox: SagaOutbox
   private running = false
   private jobs = 0
@@ -89,10 +89,12 @@ export class SagaProcess {
     const core = SagaCore.begin(name, begin.hops, begin.lifespanMillis, this.now)
     const record = new SideRecord(core, begin, monitor, this)
     this.sides.set(key, record)
-    this.transactions.set(transaction, (this.transactions.get(transaction) ?? 0) + 1)
+    const others = this.transactions.get(transaction)
+    if (others === undefined) this.transactions.set(transaction, new Set([record]))
+    else others.add(record)
     this.monitors.set(keyOf(monitor), { record, branch: undefined, subject: begin.parent.toString() })
     this.arm(record)
-    this.tasks.push([record, this.beginning(begin.value)])
+    this.tasks.push(this.beginning(record))
     return this.proceed()
   }
 
@@ -167,14 +169,10 @@ export class SagaProcess {
 
   /** Cancels a transaction on all sides that it has here. */
   cancelTransaction(transaction: Reference, reason: SagaError.CancelReason): boolean {
-    const key = keyOf(transaction)
-    let found = false
-    for (const record of [...this.sides.values()]) {
-      if (keyOf(record.arrival.transaction) !== key) continue
-      found = true
-      this.input(record, { _tag: "Cancel", reason })
-    }
-    return found
+    const records = this.transactions.get(keyOf(transaction))
+    if (records === undefined) return false
+    for (const record of [...records]) this.input(record, { _tag: "Cancel", reason })
+    return true
   }
 
   /** The time of a side has come. */
@@ -293,7 +291,7 @@ export class SagaProcess {
         return this.stopJob(record, output.job)
       case "TellResult":
         if (record.origin && definition.done !== undefined) {
-          this.tasks.push([record, this.completing(definition.done, output.value)])
+          this.tasks.push(this.completing(record, definition.done, output.value))
           return
         }
         return this.outbox.answer(parent, "result", { branch, value: output.value })
@@ -342,11 +340,11 @@ export class SagaProcess {
       lifespanMillis: Math.floor(output.lifespanMillis),
       value: branch.value
     }
-    this.outbox.send(branch.contract.toBranch, target, SagaMessage.begin, begin)
+    this.outbox.send(branch.contract.toBranch, target, branch.contract.begin, begin)
   }
 
   private tellBranch({ contract, ref, target }: BranchRecord, reason: SagaError.CancelReason): void {
-    this.outbox.send(contract.toBranch, target, SagaMessage.cancel, { branch: ref, reason })
+    this.outbox.send(contract.toBranch, target, contract.cancel, { branch: ref, reason })
   }
 
   private dropBranch(record: SideRecord, key: string): void {
@@ -366,9 +364,9 @@ export class SagaProcess {
   private forget(record: SideRecord): void {
     this.sides.delete(record.key)
     const transaction = keyOf(record.arrival.transaction)
-    const left = this.transactions.get(transaction)! - 1
-    if (left === 0) this.transactions.delete(transaction)
-    else this.transactions.set(transaction, left)
+    const records = this.transactions.get(transaction)!
+    records.delete(record)
+    if (records.size === 0) this.transactions.delete(transaction)
     this.unwatch(record.monitor)
     if (record.armedFor !== undefined) Behaviour.cancelTimer(this.instance, record.timer)
     record.armedFor = undefined
@@ -447,8 +445,7 @@ export class SagaProcess {
       for (let task = this.tasks.shift(); task !== undefined; task = this.tasks.shift()) {
         const sends = this.outbox.take()
         if (sends !== undefined) yield* sends
-        const [record, run] = task
-        yield* run(record)
+        yield* task()
       }
       this.running = false
       const sends = this.outbox.take()
@@ -456,57 +453,28 @@ export class SagaProcess {
     }) as Effect.Effect<void> // what a callback does not declare is a defect of the process
   }
 
-  private beginning(value: unknown): Task {
-    return (record) => {
-      // Cancelled before its turn: there is nothing to take back.
-      if (record.core.over) return Effect.void
-      return this.guarded(record, this.definition.begin, (begin) => begin(value, new Transaction(this, record)), () => {
-        record.begun = true
-      })
-    }
-  }
-
-  private completing(done: Callback, value: unknown): Task {
-    return (record) => {
-      const { branch, parent } = record.arrival
-      const run = (done as Loose)(value, record.state, new Transaction(this, record))
-      return Effect.matchCauseEffect(run, {
-        onSuccess: (final) => Effect.sync(() => this.outbox.answer(parent, "result", { branch, value: final })),
-        onFailure: (cause) => {
-          const error = errorOf(cause)
-          if (error === undefined) return Effect.failCause(cause)
-          return Effect.sync(() => this.outbox.answer(parent, "failed", { branch, error: error.error }))
-        }
-      })
-    }
+  private beginning(record: SideRecord): Task {
+    // Cancelled before its turn: there is nothing to take back.
+    return () => record.core.over ? Effect.void : this.guarded(record, this.definition.begin, record.arrival.value)
   }
 
   private tell(record: SideRecord, callback: Callback | undefined, event: unknown): void {
     if (callback === undefined) return
-    this.tasks.push([record, () => {
-      // A `begin` that failed has no state, and has taken back itself what it had done.
-      if (!record.begun) return Effect.void
-      return this.guarded(
-        record,
-        callback,
-        (run) => run(event, record.state, new Transaction(this, record)),
-        undefined
-      )
-    }])
+    // A `begin` that failed has no state, and has taken back itself what it had done.
+    this.tasks.push(() => record.begun ? this.guarded(record, callback, event, record.state) : Effect.void)
   }
 
   /** Runs a callback: its value is the next state, its failure the end of the transaction. */
   private guarded(
     record: SideRecord,
     callback: Callback,
-    run: (callback: Loose) => Effect.Effect<unknown, unknown>,
-    after: (() => void) | undefined
+    ...args: ReadonlyArray<unknown>
   ): Effect.Effect<void, unknown> {
-    return Effect.matchCauseEffect(Effect.suspend(() => run(callback as Loose)), {
+    return Effect.matchCauseEffect(this.called(record, callback, args), {
       onSuccess: (state) =>
         Effect.sync(() => {
           record.state = state
-          after?.()
+          record.begun = true
         }),
       onFailure: (cause) => {
         const failure = errorOf(cause)
@@ -516,9 +484,39 @@ export class SagaProcess {
     })
   }
 
+  /** What the origin has at last is what it makes of its result. */
+  private completing(record: SideRecord, done: Callback, value: unknown): Task {
+    const { branch, parent } = record.arrival
+    return () =>
+      Effect.matchCauseEffect(this.called(record, done, [value, record.state]), {
+        onSuccess: (final) => Effect.sync(() => this.outbox.answer(parent, "result", { branch, value: final })),
+        onFailure: (cause) => {
+          const failure = errorOf(cause)
+          if (failure === undefined) return Effect.failCause(cause)
+          return Effect.sync(() => this.outbox.answer(parent, "failed", { branch, error: failure.error }))
+        }
+      })
+  }
+
+  private called(
+    record: SideRecord,
+    callback: Callback,
+    args: ReadonlyArray<unknown>
+  ): Effect.Effect<unknown, unknown> {
+    // The public constructor has checked the parameters; services are there since the process was started.
+    return Effect.suspend(() =>
+      (callback as (...args: ReadonlyArray<unknown>) => Effect.Effect<unknown, unknown>)(
+        ...args,
+        new Transaction(this, record)
+      )
+    )
+  }
+
   private failed(record: SideRecord, error: unknown): Effect.Effect<void> {
     const detail = describe(error)
     if (record.core.over) {
+      // It went on when the transaction had ended meanwhile: it has been told.
+      if (error instanceof SagaError.SagaRefused) return Effect.void
       return Effect.logWarning(`${this.title}: a callback failed when its transaction was over: ${detail}`)
     }
     this.input(
@@ -558,8 +556,6 @@ export class SagaProcess {
     }
   }
 }
-
-type Loose = (...args: ReadonlyArray<unknown>) => Effect.Effect<unknown, unknown>
 
 /** The typed failure of a cause; none when it has a defect or an interruption. */
 const errorOf = (cause: Cause.Cause<unknown>): { readonly error: unknown } | undefined => {

@@ -11,7 +11,7 @@ import type { Down, Exit as ExitSignal } from "../../process/Signal.ts"
 import { isTransition, stop, Transition } from "../../process/Transition.ts"
 import type { Reference } from "../../term/Reference.ts"
 import * as SagaError from "../SagaError.ts"
-import * as SagaMessage from "./SagaMessage.ts"
+import type * as SagaMessage from "./SagaMessage.ts"
 import type { Definition } from "./SagaModel.ts"
 import { SagaProcess } from "./SagaProcess.ts"
 
@@ -43,9 +43,9 @@ export const compile = (definition: Definition): Behaviour.Behaviour => {
   const serve = <P>(tag: string, handle: (saga: SagaProcess, payload: P) => unknown): void => {
     own.set(protocol.indexByTag.get(tag)!, handle)
   }
-  serve<SagaMessage.Begin>(SagaMessage.begin, (saga, begin) => saga.arrive(begin))
+  serve<SagaMessage.Begin>(contract.messages.begin, (saga, begin) => saga.arrive(begin))
   serve<{ readonly branch: Reference; readonly reason: SagaError.CancelReason }>(
-    SagaMessage.cancel,
+    contract.messages.cancel,
     (saga, { branch, reason }) => saga.parentCancelled(branch, reason)
   )
   for (const { messages } of new Set(Object.values(definition.next))) {

@@ -1,13 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as MessagePack from "@msgpack/msgpack"
 import { Schema } from "effect"
-import { Packr } from "msgpackr"
 import * as Feed from "../../../examples/traffic/Feed.ts"
 import { Position } from "../../../examples/traffic/Position.ts"
 import { chance } from "../../../src/testing/SeededScheduler.ts"
 
 const now = 1_492_572_700_123
 const json = (value: unknown) => new TextEncoder().encode(JSON.stringify(value))
-const packr = new Packr({ useRecords: false })
 const bytes = (hex: string) => Uint8Array.from(Buffer.from(hex.replaceAll(/\s/g, ""), "hex"))
 const plain = (positions: ReadonlyArray<Position>) => positions.map((position) => ({ ...position }))
 
@@ -82,10 +81,10 @@ describe("the feed", () => {
       "a"
     ]
     for (const one of bad) {
-      const { invalid, positions } = Feed.decode(packr.pack([good, one, good]), now)
+      const { invalid, positions } = Feed.decode(MessagePack.encode([good, one, good]), now)
       assert.deepStrictEqual([positions.length, invalid], [2, 1], JSON.stringify(one))
     }
-    assert.strictEqual(Feed.decode(packr.pack({ Positions: [...bad, good] }), now).invalid, bad.length)
+    assert.strictEqual(Feed.decode(MessagePack.encode({ Positions: [...bad, good] }), now).invalid, bad.length)
   })
 
   it("counts what is no message as one", () => {
@@ -95,10 +94,10 @@ describe("the feed", () => {
       const [what, message] of Object.entries({
         empty: new Uint8Array(),
         zeros: new Uint8Array(65_507),
-        "a number": packr.pack(7),
-        nil: packr.pack(null),
-        "a map in place of positions": packr.pack({ Positions: {} }),
-        "too many": packr.pack(Array.from({ length: Feed.maxPositions + 1 }, () => 1)),
+        "a number": MessagePack.encode(7),
+        nil: MessagePack.encode(null),
+        "a map in place of positions": MessagePack.encode({ Positions: {} }),
+        "too many": MessagePack.encode(Array.from({ length: Feed.maxPositions + 1 }, () => 1)),
         "more than one message": Uint8Array.from([...original, ...original]),
         "an array that says it is large": bytes("dd ffffffff c0"),
         "a map that says it is large": bytes("df ffffffff c0"),
@@ -123,7 +122,7 @@ describe("the feed", () => {
     const beside = (levels: number) => {
       let extra: unknown = 1
       for (let level = 0; level < levels; level++) extra = [extra]
-      const { invalid, positions } = Feed.decode(packr.pack({ ID: "a", Lat: 1, Lon: 2, Extra: extra }), now)
+      const { invalid, positions } = Feed.decode(MessagePack.encode({ ID: "a", Lat: 1, Lon: 2, Extra: extra }), now)
       return [positions.length, invalid]
     }
     assert.deepStrictEqual(beside(2), [1, 0])

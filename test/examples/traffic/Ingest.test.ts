@@ -144,6 +144,29 @@ describe("the ingest pool", () => {
       assert.deepInclude(yield* tally, { received: 20, stored: 10, dropped: 10, waiting: 0 })
     }).pipe(Effect.provide(services)))
 
+  it.effect("drops a batch at which a worker crashes, and goes on with the others", () =>
+    Effect.gen(function*() {
+      const { open } = yield* Ingest.Intake
+      const Storing = Layer.effect(
+        Clients.StorageClient,
+        Effect.map(GenServer.named(Storage, "storage"), (storage) => ({
+          ...storage,
+          Store: ({ positions }: { readonly positions: ReadonlyArray<Position> }) =>
+            positions.length === 13
+              ? Effect.die(new Error("unlucky"))
+              : Effect.succeed(new Stored({ stored: positions.length, duplicates: 0 }))
+        }))
+      )
+      yield* Effect.provide(startPool(1), Storing)
+      const unlucky = yield* submit(App.positions(13))
+      const error = yield* Effect.flip(unlucky.settled)
+      assert.include(error.detail, "unlucky")
+      const next = yield* submit(App.positions(10))
+      assert.deepInclude(yield* next.settled, { stored: 10 })
+      assert.deepInclude(yield* tally, { received: 23, stored: 10, dropped: 13, waiting: 0 })
+      assert.strictEqual(open.size, 0)
+    }).pipe(Effect.provide(services)))
+
   it.effect("finishes what it has when it is told to stop", () =>
     Effect.gen(function*() {
       const requests = yield* startStorage

@@ -1,9 +1,9 @@
 import * as NodeDatagramSocket from "@effect/platform-node/NodeDatagramSocket"
 import { assert, describe, it } from "@effect/vitest"
+import * as MessagePack from "@msgpack/msgpack"
 import { Effect, Layer, Queue } from "effect"
 import { GenServer, Process } from "effect-otp"
 import * as NodeTcpNetwork from "effect-otp/net/NodeTcpNetwork"
-import { Packr, Unpackr } from "msgpackr"
 import * as Dgram from "node:dgram"
 import * as Net from "node:net"
 import * as Feed from "../../../examples/traffic/Feed.ts"
@@ -13,8 +13,6 @@ import { chance } from "../../../src/testing/SeededScheduler.ts"
 import * as App from "./App.ts"
 
 const host = "127.0.0.1"
-const unpackr = new Unpackr({ useRecords: false, mapsAsObjects: true })
-const packr = new Packr({ useRecords: false })
 const services = Layer.merge(App.services, NodeTcpNetwork.layer)
 
 /** A plain connection: what is written, and the bytes that come. */
@@ -116,7 +114,7 @@ describe("the receiver of TCP", () => {
       // In two pieces, the first of which ends within the header.
       yield* connection.write(message.subarray(0, 2))
       yield* connection.write(message.subarray(2))
-      assert.deepStrictEqual(unpackr.unpack(yield* connection.packet), {
+      assert.deepStrictEqual(MessagePack.decode(yield* connection.packet), {
         ack: 77,
         stored: 2500,
         duplicates: 0,
@@ -181,15 +179,15 @@ describe("the receiver of UDP", () => {
       const socket = yield* NodeDatagramSocket.make({ peer: { address: host, port: udp }, bind: { address: host } })
       const reader = yield* socket.reader
       const writer = yield* socket.writer
-      yield* writer.write({ payload: packr.pack({ ID: "a", Lat: 1, Lon: 2, Date: 5 }) })
-      yield* writer.write({ payload: packr.pack({ ID: "a", Lat: 1, Lon: 2, Date: 6, Ack: 9 }) })
+      yield* writer.write({ payload: MessagePack.encode({ ID: "a", Lat: 1, Lon: 2, Date: 5 }) })
+      yield* writer.write({ payload: MessagePack.encode({ ID: "a", Lat: 1, Lon: 2, Date: 6, Ack: 9 }) })
       yield* writer.write({ payload: JSON.stringify({ ack: "b", entity: [{ vehicle: vehicle("b", 1) }, {}] }) })
-      yield* writer.write({ payload: packr.pack({ ID: "", Lat: 1, Lon: 2, Ack: 10 }) })
+      yield* writer.write({ payload: MessagePack.encode({ ID: "", Lat: 1, Lon: 2, Ack: 10 }) })
       const answers: Array<unknown> = []
       while (answers.length < 3) {
         for (const { payload } of yield* reader.pull) {
           answers.push(
-            payload[0] === 0x7b ? JSON.parse(Buffer.from(payload).toString("utf8")) : unpackr.unpack(payload)
+            payload[0] === 0x7b ? JSON.parse(Buffer.from(payload).toString("utf8")) : MessagePack.decode(payload)
           )
         }
       }

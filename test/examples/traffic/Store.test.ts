@@ -114,6 +114,28 @@ const suite = (name: string, layer: Layer.Layer<Store>) =>
         assert.deepStrictEqual((yield* box({ ...all, limit: 3 })).map(({ vehicle }) => vehicle), sorted.slice(0, 3))
       }).pipe(Effect.scoped, Effect.provide(layer)))
 
+    it.effect("names that look alike are different vehicles", () =>
+      Effect.gen(function*() {
+        const { store, track } = yield* opened
+        const names = [
+          "a",
+          "A",
+          " a",
+          "a ",
+          "\u00e9",
+          "e\u0301",
+          "\u{1f68c}",
+          "\ufffd",
+          "1",
+          "1.0",
+          "'; --",
+          "x".repeat(64)
+        ]
+        const all = names.map((vehicle, i) => position({ vehicle, at: 1000 + i, route: vehicle }))
+        assert.deepStrictEqual(yield* store([all]), [new Stored({ stored: names.length, duplicates: 0 })])
+        for (const one of all) assert.deepStrictEqual(yield* track({ vehicle: one.vehicle, limit: 9 }), [one])
+      }).pipe(Effect.scoped, Effect.provide(layer)))
+
     it.effect("a track has both ends, in the order of time, and no more than its limit", () =>
       Effect.gen(function*() {
         const { store, track } = yield* opened
@@ -173,6 +195,18 @@ const suite = (name: string, layer: Layer.Layer<Store>) =>
         }).pipe(Effect.scoped, Effect.provide(layer)))
     }
   })
+
+describe("a position", () => {
+  it("has a name that any store gives back as it was", () => {
+    // Two halves of characters would be one and the same name in a database.
+    for (const vehicle of ["", "x".repeat(65), "\ud800", "a\udc00b", "a\u0000b", "a\nb"]) {
+      assert.throws(() => position({ vehicle, at: 1 }), /vehicle/)
+    }
+    assert.throws(() => position({ vehicle: "a", at: 1, route: "\ud800" }), /route/)
+    for (const at of [-1, 1.5, 2 ** 42, NaN]) assert.throws(() => position({ vehicle: "a", at }), /at/)
+    assert.strictEqual(position({ vehicle: "a", at: 2 ** 42 - 1 }).at, 2 ** 42 - 1)
+  })
+})
 
 suite("in memory", MemoryStore.layer)
 suite("in SQLite", temporary)
