@@ -94,6 +94,7 @@ class Thread {
       if (this.failure !== undefined) return resume(Effect.fail(this.failure))
       this.waiting.push(resume)
       this.worker.ref()
+      // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread is no window: it has no origin
       this.worker.postMessage(request)
     })
   }

@@ -46,7 +46,6 @@ import {
   memberAt as addressOf,
   memberId,
   Participation,
-  participation,
   type ParticipationMessage,
   type TransactionStatus
 } from "./internal/CommitWire.ts"
@@ -307,7 +306,7 @@ export const participant = <
   ]))
   const server = GenServer.make(
     // The handlers of the protocol are made from it, so that the compiler cannot see that there is one for each message.
-    protocol.add(...participation) as unknown as typeof Participation,
+    protocol.add(...Participation.messages) as unknown as typeof Participation,
     {
       init: ({ args, ...given }: MemberOptions & { readonly args?: Args }) =>
         Effect.flatMap(

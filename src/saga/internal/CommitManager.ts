@@ -18,6 +18,7 @@ import {
   coordinatorRecord,
   memberAt,
   memberId,
+  type Order,
   type Refusal,
   type ToCoordinator,
   type ToParticipant,
@@ -36,13 +37,6 @@ interface Asked {
   readonly applied: boolean
   /** When a commit is answered although it is not carried out everywhere. */
   until: number
-}
-
-/** A transaction as it is asked for. */
-export interface Order {
-  readonly branches: ReadonlyArray<CommitCore.Branch<Uint8Array>>
-  readonly timeoutMillis: number
-  readonly applied: boolean
 }
 
 /** A participant that some transactions wait for. */

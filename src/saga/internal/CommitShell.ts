@@ -131,7 +131,7 @@ export abstract class CommitShell<S extends Parameters<typeof CommitCore.wakeAt>
   private alarmAt = Infinity
   private changes: Array<Journal.Change> = []
   private receipts: Array<() => void> = []
-  private flushing = false
+  private flushing: boolean = false
 
   constructor(setup: Setup<M>) {
     this.setup = setup

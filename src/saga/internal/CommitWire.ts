@@ -102,56 +102,92 @@ const AnswerSchema: Schema.Codec<Answer, unknown> = Schema.Struct({
   pending: Schema.Array(Schema.String)
 })
 
-const Status = Message.Call("TwoPhaseStatus", { success: Schema.Array(TransactionStatusSchema) })
+/** What is told at once. */
+export interface Told<out M> {
+  /** Who says it. */
+  readonly from: CommitCore.MemberId
+  readonly messages: ReadonlyArray<M>
+}
 
-const coordination = [
-  Message.Cast("TwoPhaseAnswers", {
-    payload: { from: Schema.String, messages: Schema.Array(ToCoordinatorSchema) }
-  }),
-  Message.Call("Transact", {
-    payload: {
-      branches: Schema.Array(Schema.Struct({ participant: Schema.String, work: Schema.Uint8Array })),
-      timeoutMillis: Schema.Finite,
-      /** Whether to wait, as long again, until a commit is carried out everywhere. */
-      applied: Schema.Boolean
-    },
-    success: AnswerSchema
-  }),
-  Status,
-  /** True when there was something to forget. */
-  Message.Call("TwoPhaseForget", { payload: { transaction: Schema.String }, success: Schema.Boolean })
-] as const
+/** A transaction as it is asked for. */
+export interface Order {
+  readonly branches: ReadonlyArray<CommitCore.Branch<Uint8Array>>
+  readonly timeoutMillis: number
+  /** Whether to wait, as long again, until a commit is carried out everywhere. */
+  readonly applied: boolean
+}
 
-/** What a coordinator serves. */
-export const Coordination: Protocol.Protocol<"TwoPhaseCoordinator", (typeof coordination)[number]> = Protocol.make(
-  "TwoPhaseCoordinator",
-  ...coordination
-)
+/** What an operator decides. */
+export interface Resolution {
+  readonly transaction: string
+  readonly outcome: CommitCore.Outcome
+}
+
+/** Which transaction an operator means. */
+export interface Subject {
+  readonly transaction: string
+}
+
+// Explicit types of the messages: declarations must be writable file by file (`isolatedDeclarations`).
+type CastOf<Tag extends string, P> = Message.Message<Tag, "Cast", Plain<P>, Schema.Void, Schema.Never>
+type CallOf<Tag extends string, P, A> = Message.Message<Tag, "Call", Plain<P>, Plain<A>, Schema.Never>
+type Plain<A> = Schema.Codec<A, unknown> & { readonly "~type.make.in": A }
+
+/** A schema without defaults: what its values are made of are they themselves. */
+const plain = <A, I>(schema: Schema.Codec<A, I>): Plain<A> => schema as unknown as Plain<A>
+
+const nothing: Plain<void> = plain(Schema.Void)
+const subject: Plain<Subject> = plain(Schema.Struct({ transaction: Schema.String }))
+const told = <M>(message: Schema.Codec<M, unknown>): Plain<Told<M>> =>
+  plain(Schema.Struct({ from: Schema.String, messages: Schema.Array(message) }))
+
+const Status: CallOf<"TwoPhaseStatus", void, ReadonlyArray<TransactionStatus>> = Message.Call("TwoPhaseStatus", {
+  payload: nothing,
+  success: plain(Schema.Array(TransactionStatusSchema))
+})
 
 /** The messages of a coordinator. */
-export type CoordinationMessage = (typeof coordination)[number]
+export type CoordinationMessage =
+  | CastOf<"TwoPhaseAnswers", Told<ToCoordinator>>
+  | CallOf<"Transact", Order, Answer>
+  | CallOf<"TwoPhaseStatus", void, ReadonlyArray<TransactionStatus>>
+  /** True when there was something to forget. */
+  | CallOf<"TwoPhaseForget", Subject, boolean>
 
-/** What every participant serves beside its own protocol. */
-export const participation = [
-  Message.Cast("TwoPhaseOrders", {
-    payload: { from: Schema.String, messages: Schema.Array(ToParticipantSchema) }
+/** What a coordinator serves. */
+export const Coordination: Protocol.Protocol<"TwoPhaseCoordinator", CoordinationMessage> = Protocol.make(
+  "TwoPhaseCoordinator",
+  Message.Cast("TwoPhaseAnswers", { payload: told(ToCoordinatorSchema) }),
+  Message.Call("Transact", {
+    payload: plain(Schema.Struct({
+      branches: Schema.Array(Schema.Struct({ participant: Schema.String, work: Schema.Uint8Array })),
+      timeoutMillis: Schema.Finite,
+      applied: Schema.Boolean
+    })),
+    success: plain(AnswerSchema)
   }),
   Status,
-  /** How many branches it was. */
-  Message.Call("TwoPhaseResolve", {
-    payload: { transaction: Schema.String, outcome: OutcomeSchema },
-    success: Schema.Int
-  }),
-  Message.Call("TwoPhaseDismiss", { payload: { transaction: Schema.String }, success: Schema.Int })
-] as const
+  Message.Call("TwoPhaseForget", { payload: subject, success: plain(Schema.Boolean) })
+)
 
-/** The messages of a participant. */
-export type ParticipationMessage = (typeof participation)[number]
+/** The messages of a participant, beside those of its own protocol. */
+export type ParticipationMessage =
+  | CastOf<"TwoPhaseOrders", Told<ToParticipant>>
+  | CallOf<"TwoPhaseStatus", void, ReadonlyArray<TransactionStatus>>
+  /** How many branches it was. */
+  | CallOf<"TwoPhaseResolve", Resolution, number>
+  | CallOf<"TwoPhaseDismiss", Subject, number>
 
 /** A participant as coordinators and operators know it. */
 export const Participation: Protocol.Protocol<"TwoPhaseParticipant", ParticipationMessage> = Protocol.make(
   "TwoPhaseParticipant",
-  ...participation
+  Message.Cast("TwoPhaseOrders", { payload: told(ToParticipantSchema) }),
+  Status,
+  Message.Call("TwoPhaseResolve", {
+    payload: plain(Schema.Struct({ transaction: Schema.String, outcome: OutcomeSchema })),
+    success: plain(Schema.Int)
+  }),
+  Message.Call("TwoPhaseDismiss", { payload: subject, success: plain(Schema.Int) })
 )
 
 // --- members ---------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@
  *
  * @since 0.1.0
  */
+import * as Result from "effect/Result"
 import { parentPort, workerData } from "node:worker_threads"
 import type { Entry } from "../Journal.ts"
 import type { JournalError } from "../JournalError.ts"
@@ -43,14 +44,16 @@ const serve = (request: Request): ReadonlyArray<Entry> => {
   }
 }
 
-parentPort!.on("message", (request: Request) => {
-  if (failed === undefined) {
-    try {
-      return parentPort!.postMessage({ _tag: "Done", entries: serve(request) } satisfies Response)
-    } catch (error) {
-      const failure = error instanceof Failure ? error : new Failure("Io", String(error))
-      failed = { _tag: "Failed", reason: failure.reason, detail: failure.message }
-    }
-  }
-  parentPort!.postMessage(failed)
-})
+const answer = (request: Request): Response => {
+  if (failed !== undefined) return failed
+  const served = Result.try({
+    try: () => serve(request),
+    catch: (error) => error instanceof Failure ? error : new Failure("Io", String(error))
+  })
+  if (Result.isSuccess(served)) return { _tag: "Done", entries: served.success }
+  failed = { _tag: "Failed", reason: served.failure.reason, detail: served.failure.message }
+  return failed
+}
+
+// oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread is no window: it has no origin
+parentPort!.on("message", (request: Request) => parentPort!.postMessage(answer(request)))

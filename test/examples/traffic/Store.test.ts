@@ -2,12 +2,12 @@
  * What holds for every store: one suite for SQLite and for memory.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer } from "effect"
+import { Effect, Layer, Option, Schema } from "effect"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as MemoryStore from "../../../examples/traffic/MemoryStore.ts"
-import type { Position } from "../../../examples/traffic/Position.ts"
+import { Position } from "../../../examples/traffic/Position.ts"
 import * as SqliteStore from "../../../examples/traffic/SqliteStore.ts"
 import { maxAge, Store, Stored } from "../../../examples/traffic/Store.ts"
 import * as BruteForce from "./BruteForce.ts"
@@ -197,14 +197,19 @@ const suite = (name: string, layer: Layer.Layer<Store>) =>
   })
 
 describe("a position", () => {
-  it("has a name that any store gives back as it was", () => {
+  it("is one that any store gives back as it was", () => {
+    const good = { vehicle: "a", at: 1, route: "", lat: 90, lon: -180, speed: 0, emergency: false }
+    const isPosition = (change: Partial<typeof Position.Encoded>) =>
+      Option.isSome(Schema.decodeUnknownOption(Position)({ ...good, ...change }))
+    assert.isTrue(isPosition({ vehicle: "x".repeat(64), at: 2 ** 42 - 1 }))
     // Two halves of characters would be one and the same name in a database.
     for (const vehicle of ["", "x".repeat(65), "\ud800", "a\udc00b", "a\u0000b", "a\nb"]) {
-      assert.throws(() => position({ vehicle, at: 1 }), /vehicle/)
+      assert.isFalse(isPosition({ vehicle }), JSON.stringify(vehicle))
     }
-    assert.throws(() => position({ vehicle: "a", at: 1, route: "\ud800" }), /route/)
-    for (const at of [-1, 1.5, 2 ** 42, NaN]) assert.throws(() => position({ vehicle: "a", at }), /at/)
-    assert.strictEqual(position({ vehicle: "a", at: 2 ** 42 - 1 }).at, 2 ** 42 - 1)
+    for (const route of ["x".repeat(65), "\ud800"]) assert.isFalse(isPosition({ route }))
+    for (const at of [-1, 1.5, 2 ** 42, NaN]) assert.isFalse(isPosition({ at }), `${at}`)
+    for (const bad of [NaN, Infinity, -181, 181]) assert.isFalse(isPosition({ lat: bad }) || isPosition({ lon: bad }))
+    for (const speed of [-1, NaN, Infinity]) assert.isFalse(isPosition({ speed }), `${speed}`)
   })
 })
 
