@@ -94,7 +94,7 @@ const closing = (server: Http.Server): Layer.Layer<never> => {
     socket.once("close", () => sockets.delete(socket))
   })
   return Layer.effectDiscard(
-    Effect.addFinalizer(() => Effect.sync(() => void sockets))
+    Effect.addFinalizer(() => Effect.sync(() => sockets.forEach((socket) => socket.destroy())))
   )
 }
 

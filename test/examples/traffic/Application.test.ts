@@ -69,7 +69,7 @@ describe("the application", () => {
       assert.notInclude(running.printed, cookie)
       assert.include(after("Erlang"), `"$(cat ${program.folder}/cookie)"`)
       assert.strictEqual(yield* running.stop, 0)
-    }).pipe(Effect.provide(services)), 60_000)
+    }).pipe(Effect.provide(services)), 120_000)
 
   it.live(
     "stops in order when it is told to: what was acknowledged is there, and the database is closed",
@@ -90,7 +90,7 @@ describe("the application", () => {
         assert.strictEqual(yield* files.readFileString(`${program.folder}/cookie`), cookie)
         assert.strictEqual(yield* again.stop, 0)
       }).pipe(Effect.provide(services)),
-    60_000
+    120_000
   )
 
   it.live("is refused kindly when a port is taken: what, and which setting helps", () =>
@@ -104,7 +104,7 @@ describe("the application", () => {
         `The port ${program.http} for the page is taken by another program.\n` +
           "Stop that, or set TRAFFIC_HTTP_PORT to another port (0 for any).\n"
       )
-    }).pipe(Effect.provide(services)), 30_000)
+    }).pipe(Effect.provide(services)), 60_000)
 
   it.live("says why it does not start", () =>
     Effect.gen(function*() {
@@ -134,7 +134,7 @@ describe("the application", () => {
         yield* reasonOf({ TRAFFIC_DATABASE: folder }),
         /^The database .* is of no use: it cannot be opened/
       )
-    }).pipe(Effect.provide(services)), 30_000)
+    }).pipe(Effect.provide(services)), 60_000)
 
   it.effect("refuses settings that do not go together", () =>
     Effect.gen(function*() {
@@ -169,7 +169,7 @@ describe("the application", () => {
       const track = yield* storage.Track({ vehicle: "bus1", limit: 1000 })
       assert.isAbove(track.length, 10)
       assert.isTrue(track.every(({ at }) => at > 1_600_000_000_000))
-    }).pipe(Effect.provide(services)), 30_000)
+    }).pipe(Effect.provide(services)), 60_000)
 
   it.effect("has settings with the defaults of its README", () =>
     Effect.gen(function*() {

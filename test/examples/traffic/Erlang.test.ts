@@ -34,5 +34,5 @@ describe.skipIf(!erlangAvailable)("from Erlang", () => {
       // What it says at its start is another of these.
       assert.include(running.printed, "gen_server:call({statistics, 'traffic@127.0.0.1'}, get).")
       assert.strictEqual(yield* running.stop, 0)
-    }).pipe(Effect.provide(NodeServices.layer)), 90_000)
+    }).pipe(Effect.provide(NodeServices.layer)), 180_000)
 })

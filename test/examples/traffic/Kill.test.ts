@@ -106,7 +106,7 @@ describe("killing during a replay", () => {
         }
         assert.deepStrictEqual(keys(stored), keys([...all, ...App.positions(2000, 50_000)]))
       }).pipe(Effect.provide(services)),
-    60_000
+    120_000
   )
 
   it.live("the whole program by SIGKILL, loses nothing that was acknowledged", () =>
@@ -138,5 +138,5 @@ describe("killing during a replay", () => {
       const ats = yield* program.tracks(50)
       assert.deepStrictEqual(ats, keys(all))
       assert.strictEqual(yield* running.stop, 0)
-    }).pipe(Effect.provide(services)), 90_000)
+    }).pipe(Effect.provide(services)), 180_000)
 })

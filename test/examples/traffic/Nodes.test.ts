@@ -41,6 +41,6 @@ describe("several nodes", () => {
         assert.strictEqual(yield* running.stop, 0)
         assert.strictEqual(yield* again.stop, 0)
       }).pipe(Effect.provide(services)),
-    90_000
+    180_000
   )
 })

@@ -236,13 +236,13 @@ describe("the receiver of UDP", () => {
         assert.isAtLeast(counted.received + counted.unread, 100_800 + 500)
         assert.deepStrictEqual(yield* Process.whereis("udp_receiver"), before)
       }).pipe(Effect.provide(services)),
-    60_000
+    120_000
   )
 
   it.live("stores under a flood what it has room for, and counts the rest", () =>
     Effect.gen(function*() {
       const { udp } = yield* App.start()
-      const count = 30_000
+      const count = 60_000
       const send = yield* datagrams(udp)
       for (const position of App.positions(count)) yield* send(Feed.toMsgpack([position]))
       const { datagrams: counted, udp: tally } = yield* App.reportWhen(({ datagrams, udp }) =>
@@ -252,5 +252,5 @@ describe("the receiver of UDP", () => {
       assert.isAbove(tally.stored, 0)
       const storage = yield* GenServer.named(Storage, "storage")
       assert.strictEqual((yield* storage.Statistics()).positions, tally.stored)
-    }).pipe(Effect.provide(services)), 60_000)
+    }).pipe(Effect.provide(services)), 120_000)
 })

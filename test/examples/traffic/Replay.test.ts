@@ -27,7 +27,7 @@ const recording = (vehicles: number, minutes: number): string => {
     for (let minute = 0; minute < minutes; minute++) {
       const { at, lat, lon, route, speed, vehicle: id } = city.vehicleAt(
         vehicle,
-        start + minute * 60_000 + vehicle * 100
+        start + minute * 120_000 + vehicle * 100
       )
       const local = new Date(at - 5 * 3_600_000).toISOString().replace("Z", "-05:00")
       rows.push(`${id},${local},${speed},${route},1,${lat},${lon},"To ""there"", and back"`)
@@ -153,7 +153,7 @@ describe("the programs that send", () => {
       assert.isAbove((yield* storage.Statistics()).positions, 2000)
       const missing = yield* run("replay.ts", [`${folder}/none.csv`])
       assert.notStrictEqual(missing.code, 0)
-    }).pipe(Effect.provide(services)), 60_000)
+    }).pipe(Effect.provide(services)), 120_000)
 
   it.live("load.ts says what it has sent and what the application has counted", () =>
     Effect.gen(function*() {
@@ -170,5 +170,5 @@ describe("the programs that send", () => {
       assert.strictEqual(Number(sent), 2000)
       assert.strictEqual(stored! + dropped!, received)
       assert.strictEqual(received! + unread!, 2000)
-    }).pipe(Effect.provide(services)), 60_000)
+    }).pipe(Effect.provide(services)), 120_000)
 })
