@@ -47,6 +47,8 @@ import {
   memberId,
   Participation,
   type ParticipationMessage,
+  type ToCoordinator,
+  type ToParticipant,
   type TransactionStatus
 } from "./internal/CommitWire.ts"
 import type { Journal } from "./Journal.ts"
@@ -310,7 +312,7 @@ export const participant = <
     {
       init: ({ args, ...given }: MemberOptions & { readonly args?: Args }) =>
         Effect.flatMap(
-          setup(given, (from, to, messages) =>
+          setup<ToCoordinator>(given, (from, to, messages) =>
             Effect.flatMap(ProcessRef.named(Coordination, addressOf(to)), (coordinator) =>
               coordinator.TwoPhaseAnswers({ from, messages }))),
           (setup) =>

@@ -16,7 +16,7 @@ describe("examples", () => {
 
   it("compile", () => {
     assert.deepStrictEqual(compileErrors("docs-check", modules), [])
-  })
+  }, 120_000)
 
   for (const module of modules.filter((item) => item.runs)) {
     it(`${module.file}:${module.line} runs and gives what it says`, async () => {

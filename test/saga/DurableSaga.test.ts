@@ -93,8 +93,12 @@ describe("a durable saga", () => {
       })))
       const fiber = yield* Effect.forkChild(trip.execute("7", { amounts }))
       yield* Deferred.await(reached)
+      const joined = yield* Effect.forkChild(Effect.flip(trip.execute("7", { amounts })))
+      yield* Effect.yieldNow
       yield* Fiber.interrupt(fiber)
       assert.deepStrictEqual(ledger.balances, {})
+      // Who had joined was not interrupted.
+      assert.instanceOf(yield* Fiber.join(joined), SagaError.SagaRolledBack)
       assert.instanceOf(yield* Effect.flip(trip.execute("7", { amounts })), SagaError.SagaRolledBack)
     }).pipe(Effect.scoped))
 })

@@ -125,13 +125,13 @@ class Alarm extends Behaviour.Timer {
 /** @since 0.1.0 */
 export abstract class CommitShell<S extends Parameters<typeof CommitCore.wakeAt>[0], M> {
   protected readonly setup: Setup<M>
-  protected readonly table = new Map<string, S>()
+  protected readonly table: Map<string, S> = new Map()
   private readonly outboxes: CommitOutboxes<M>
   private readonly alarm = new Alarm(() => this.ring())
   private alarmAt = Infinity
   private changes: Array<Journal.Change> = []
   private receipts: Array<() => void> = []
-  private flushing: boolean = false
+  private flushing = false
 
   constructor(setup: Setup<M>) {
     this.setup = setup

@@ -69,10 +69,18 @@ export class DurableRuns {
         const known = this.records.get(id)
         if (known?.ended !== undefined) return this.outcomeOf(id, known.ended)
         const live = this.live.get(id)
-        if (live !== undefined) return restore(Deferred.await(live))
+        if (live !== undefined) {
+          return Effect.catchCause(restore(Deferred.await(live)), (cause) => this.joined(id, cause))
+        }
         return this.shared(id, known === undefined ? this.begin(id, payload, restore) : this.again(id, known))
       })
     )
+  }
+
+  /** The interruption of whoever ran the saga is none of those who joined it: for them it was taken back. */
+  private joined(id: string, cause: Cause.Cause<unknown>): Outcome {
+    const ended = this.records.get(id)?.ended
+    return ended !== undefined && Cause.hasInterruptsOnly(cause) ? this.outcomeOf(id, ended) : Effect.failCause(cause)
   }
 
   /** Finishes what a crash has left, oldest first. */

@@ -7,6 +7,7 @@
  *
  * @since 0.1.0
  */
+import * as Result from "effect/Result"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { DatabaseSync, type StatementSync } from "node:sqlite"
@@ -83,33 +84,54 @@ const failureOf = (error: unknown): Failure => {
 
 const syncPath = (path: string): void => {
   const handle = Fs.openSync(path, "r")
-  try {
-    Fs.fsyncSync(handle)
-  } finally {
-    Fs.closeSync(handle)
-  }
+  const synced = Result.try(() => Fs.fsyncSync(handle))
+  Fs.closeSync(handle)
+  Result.getOrThrowWith(synced, failureOf)
 }
 
+/** Keeps everybody else out for as long as it is open: its lock goes with the program, however that ends. */
+const lock = (path: string): DatabaseSync => {
+  Fs.mkdirSync(Path.dirname(path), { recursive: true })
+  const held = new DatabaseSync(`${path}-lock`)
+  Result.getOrThrowWith(
+    Result.try(() => held.exec("BEGIN EXCLUSIVE")),
+    (error) => {
+      held.close()
+      return failureOf(error)
+    }
+  )
+  return held
+}
+
+/** Makes a database under another name first: under its own it is there whole or not at all. */
 const create = (path: string): void => {
   const draft = `${path}.new`
-  Fs.mkdirSync(Path.dirname(path), { recursive: true })
   for (const end of companions) Fs.rmSync(`${draft}${end}`, { force: true })
   const database = new DatabaseSync(draft)
-  try {
+  const made = Result.try(() => {
     database.exec(settings)
     database.exec(`BEGIN; ${schema} INSERT INTO head VALUES (1, 1, 0, 0, ${headChecksum(1, 0, 0)}); COMMIT;`)
-  } finally {
-    database.close()
-  }
+  })
+  database.close()
+  Result.getOrThrowWith(made, failureOf)
   syncPath(draft)
   Fs.renameSync(draft, path)
   syncPath(Path.dirname(path))
+}
+
+/** Refuses files that SQLite would take for something else. */
+const inspect = (path: string): void => {
+  if (Fs.statSync(path).size === 0) throw new Failure("Corrupt", "it is empty")
+  const log = `${path}-wal`
+  const damaged = Fs.existsSync(log) ? Wal.damage(Fs.readFileSync(log)) : undefined
+  if (damaged !== undefined) throw new Failure("Corrupt", damaged)
 }
 
 /** @since 0.1.0 */
 export class JournalDatabase {
   private readonly path: string
   private readonly database: DatabaseSync
+  private readonly held: DatabaseSync
   private readonly insert: StatementSync
   private readonly delete: StatementSync
   private readonly update: StatementSync
@@ -120,38 +142,36 @@ export class JournalDatabase {
   private records = 0
   private total = 0
 
-  private constructor(path: string, database: DatabaseSync) {
+  private constructor(path: string, held: DatabaseSync) {
     this.path = path
-    this.database = database
-    this.insert = database.prepare("INSERT INTO records VALUES (?, ?, ?, ?, ?)")
-    this.delete = database.prepare("DELETE FROM records WHERE seq = ?")
-    this.update = database.prepare("UPDATE head SET next = ?, records = ?, total = ?, sum = ? WHERE id = 1")
-    this.select = database.prepare("SELECT * FROM records WHERE owner = ? ORDER BY seq")
+    this.held = held
+    this.database = new DatabaseSync(path)
+    this.database.exec(settings)
+    const [problem] = this.database.prepare("PRAGMA integrity_check(1)").all()
+    if (problem?.["integrity_check"] !== "ok") throw new Failure("Corrupt", String(problem?.["integrity_check"]))
+    this.insert = this.database.prepare("INSERT INTO records VALUES (?, ?, ?, ?, ?)")
+    this.delete = this.database.prepare("DELETE FROM records WHERE seq = ?")
+    this.update = this.database.prepare("UPDATE head SET next = ?, records = ?, total = ?, sum = ? WHERE id = 1")
+    this.select = this.database.prepare("SELECT * FROM records WHERE owner = ? ORDER BY seq")
   }
 
   /** Opens the database of a file, which is made when it is not there. */
   static open(path: string): JournalDatabase {
-    let database: DatabaseSync | undefined
-    try {
+    const held = Result.getOrThrowWith(Result.try(() => lock(path)), failureOf)
+    const opened = Result.try(() => {
       if (!Fs.existsSync(path)) create(path)
-      else if (Fs.statSync(path).size === 0) throw new Failure("Corrupt", "it is empty")
-      database = new DatabaseSync(path)
-      database.exec(settings)
-      // This reads the database, and with that takes the lock that nobody else may have.
-      const [problem] = database.prepare("PRAGMA integrity_check(1)").all()
-      if (problem?.["integrity_check"] !== "ok") throw new Failure("Corrupt", String(problem?.["integrity_check"]))
-      const log = `${path}-wal`
-      const damaged = Fs.existsSync(log) ? Wal.damage(Fs.readFileSync(log)) : undefined
-      if (damaged !== undefined) throw new Failure("Corrupt", damaged)
-      const opened = new JournalDatabase(path, database)
-      opened.check()
+      // Before SQLite sees it: with the first look it would carry over what it believes, and throw the rest away.
+      inspect(path)
+      const database = new JournalDatabase(path, held)
+      database.check()
       // After a failed sync nobody knows what of the log the disk has: everything goes there once more.
-      opened.checkpoint()
-      return opened
-    } catch (error) {
-      if (database?.isOpen === true) database.close()
-      throw failureOf(error)
-    }
+      database.checkpoint()
+      return database
+    })
+    return Result.getOrThrowWith(opened, (error) => {
+      held.close()
+      return failureOf(error)
+    })
   }
 
   /** The records of an owner, oldest first. */
@@ -177,16 +197,15 @@ export class JournalDatabase {
 
   close(): void {
     if (this.database.isOpen) this.database.close()
+    if (this.held.isOpen) this.held.close()
   }
 
   private guarded<A>(run: () => A): A {
-    try {
-      return run()
-    } catch (error) {
+    return Result.getOrThrowWith(Result.try(run), (error) => {
       // What has been written is unknown: only reading it again tells.
       this.close()
-      throw failureOf(error)
-    }
+      return failureOf(error)
+    })
   }
 
   private apply({ change, owner }: Owned): void {

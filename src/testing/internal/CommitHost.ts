@@ -34,9 +34,9 @@ export interface Wear {
 export abstract class Host<S extends Parameters<typeof CommitCore.wakeAt>[0], R, I> {
   readonly id: string
   /** What is on disk. */
-  readonly disk = new Map<string, R>()
+  readonly disk: Map<string, R> = new Map()
   /** What is in memory. */
-  readonly table = new Map<string, S>()
+  readonly table: Map<string, S> = new Map()
   up = false
   pausedUntil = 0
   /** How often it was killed. */

@@ -157,6 +157,38 @@ describe("the API of the traffic application", () => {
   )
 })
 
+describe("the files of the page", () => {
+  it.live(
+    "have their types, are asked for again, and may load nothing from elsewhere",
+    () =>
+      withApp(({ ask }) =>
+        Effect.gen(function*() {
+          const files = [["/", "text/html"], ["/page/main.js", "text/javascript"], ["/page/style.css", "text/css"], [
+            "/page/icon.svg",
+            "image/svg+xml"
+          ]] as const
+          for (const [path, type] of files) {
+            const { body, headers, status } = yield* ask(path)
+            assert.strictEqual(status, 200, path)
+            assert.strictEqual(headers.get("content-type"), `${type}; charset=utf-8`)
+            assert.strictEqual(headers.get("cache-control"), "no-cache")
+            assert.strictEqual(headers.get("x-content-type-options"), "nosniff")
+            const policy = headers.get("content-security-policy")!
+            assert.match(policy, /^default-src 'none'; script-src 'self'; style-src 'self';/)
+            assert.notMatch(policy, /unsafe|\*|http/)
+            // Neither scripts nor styles in the page, and no address of another host.
+            assert.notMatch(body, /<script>|<style|style=|\son\w+=|https?:\/\/(?!www\.w3\.org\/2000\/svg)/, path)
+            const again = yield* ask(path, { headers: { "if-none-match": headers.get("etag")! } })
+            assert.deepStrictEqual([again.status, again.body], [304, ""])
+            const other = yield* ask(path, { headers: { "if-none-match": `"other"` } })
+            assert.strictEqual(other.status, 200)
+          }
+        })
+      ),
+    30_000
+  )
+})
+
 describe("the processes behind the API", () => {
   /** Has the readers wait. */
   const suspended = Effect.gen(function*() {
