@@ -80,9 +80,6 @@ export interface World {
   readonly close: () => Promise<void>
 }
 
-/** Connections at once: enough for a batch to be decoded while another one is stored. */
-const connections = 6
-
 /**
  * Starts both.
  *
@@ -133,7 +130,7 @@ export const start = async (): Promise<World> => {
         return now
       },
       memory: (memoryAt) => ask<FlatHeap.Sample>({ memoryAt }),
-      flood: (positions) => order({ _tag: "flood", port: ports.tcp, positions, connections }),
+      flood: (positions) => order({ _tag: "flood", port: ports.tcp, positions }),
       paced: async (perSecond, work) => {
         const sending = order({ _tag: "pace", port: ports.udp, perSecond })
         let value

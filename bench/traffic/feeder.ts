@@ -16,7 +16,7 @@ import { Position } from "../../examples/traffic/Position.ts"
  * @since 0.1.0
  */
 export type Order =
-  | { readonly _tag: "flood"; readonly port: number; readonly positions: number; readonly connections: number }
+  | { readonly _tag: "flood"; readonly port: number; readonly positions: number }
   | { readonly _tag: "pace"; readonly port: number; readonly perSecond: number }
   | { readonly _tag: "halt" }
 
@@ -31,38 +31,43 @@ export interface Sent {
   readonly millis: number
 }
 
-/** How many vehicles there are; each is a little farther on each time. */
-const vehicles = 2000
+/** How many fleets there are, each with a connection of its own, and how many vehicles each has. */
+const fleetCount = 6
+const fleetSize = 333
 
 /** How many positions a message by TCP has. */
 const messageSize = 500
 
-const places = Array.from({ length: vehicles }, () => ({
-  lat: 30.27 + (Math.random() - 0.5) * 0.4,
-  lon: -97.74 + (Math.random() - 0.5) * 0.4
-}))
-let last = 0
 const begin = Date.now()
 
-/** The next position of the next vehicle. No two are the same, in all runs on one database. */
-const next = (): Position => {
-  const number = last++
-  const vehicle = number % vehicles
-  const place = places[vehicle]!
-  place.lat += (Math.random() - 0.5) * 0.0005
-  place.lon += (Math.random() - 0.5) * 0.0005
-  return new Position({
-    vehicle: `bus${vehicle}`,
-    route: String(vehicle % 80),
-    lat: place.lat,
-    lon: place.lon,
-    speed: 7.5,
-    at: begin + Math.floor(number / vehicles) * 1000,
-    emergency: false
-  }, { disableChecks: true })
+/** The next position of the next vehicle, a little farther on. No two are the same, in all runs on one database. */
+const startFleet = (fleet: number): () => Position => {
+  const places = Array.from({ length: fleetSize }, () => ({
+    lat: 30.27 + (Math.random() - 0.5) * 0.4,
+    lon: -97.74 + (Math.random() - 0.5) * 0.4
+  }))
+  let last = 0
+  return () => {
+    const number = last++
+    const vehicle = number % fleetSize
+    const place = places[vehicle]!
+    place.lat += (Math.random() - 0.5) * 0.0005
+    place.lon += (Math.random() - 0.5) * 0.0005
+    return new Position({
+      vehicle: `bus${fleet}-${vehicle}`,
+      route: String(vehicle % 80),
+      lat: place.lat,
+      lon: place.lon,
+      speed: 7.5,
+      at: begin + Math.floor(number / fleetSize) * 1000,
+      emergency: false
+    }, { disableChecks: true })
+  }
 }
 
-const frame = (ack: number): Buffer => {
+const fleets = Array.from({ length: fleetCount }, (_, fleet) => startFleet(fleet))
+
+const frame = (next: () => Position, ack: number): Buffer => {
   const message = Feed.toMsgpack(Array.from({ length: messageSize }, next), { ack })
   const framed = Buffer.alloc(4 + message.length)
   framed.writeUInt32BE(message.length)
@@ -92,13 +97,13 @@ const sendAll = (port: number, frames: ReadonlyArray<Buffer>): Promise<void> =>
     })
   })
 
-const flood = async ({ connections, port, positions }: Extract<Order, { _tag: "flood" }>): Promise<Sent> => {
-  const share = Math.ceil(positions / messageSize / connections)
+const flood = async ({ port, positions }: Extract<Order, { _tag: "flood" }>): Promise<Sent> => {
+  const share = Math.ceil(positions / messageSize / fleetCount)
   // All of them beforehand: measured is the application.
-  const frames = Array.from({ length: connections }, () => Array.from({ length: share }, (_, i) => frame(i)))
+  const frames = fleets.map((next) => Array.from({ length: share }, (_, i) => frame(next, i)))
   const start = performance.now()
   await Promise.all(frames.map((frames) => sendAll(port, frames)))
-  return { positions: connections * share * messageSize, millis: performance.now() - start }
+  return { positions: fleetCount * share * messageSize, millis: performance.now() - start }
 }
 
 let halt: (() => void) | undefined
@@ -112,7 +117,7 @@ const pace = ({ perSecond, port }: Extract<Order, { _tag: "pace" }>): Promise<Se
     const timer = setInterval(() => {
       // What could not be sent in time, since the machine was busy, is not made up for: that would be another rate.
       const due = Math.min((performance.now() - start) / 1000 * perSecond, sent + perSecond / 20)
-      for (; sent < due; sent++) socket.send(Feed.toMsgpack([next()]), port, "127.0.0.1")
+      for (; sent < due; sent++) socket.send(Feed.toMsgpack([fleets[sent % fleetCount]!()]), port, "127.0.0.1")
     }, 5)
     halt = () => {
       clearInterval(timer)

@@ -6,6 +6,7 @@
 import * as Http from "node:http"
 import { absolute, type Benchmark, fixed, type Group, type Values } from "../harness/Benchmark.ts"
 import { percentile } from "../harness/Statistics.ts"
+import type { State } from "./application.ts"
 import * as Gateway from "./Gateway.ts"
 import { start, wait, type World } from "./World.ts"
 
@@ -16,16 +17,21 @@ const load5000 = 5000
 const askRate = 200
 
 /** Throws unless so many positions more are stored than before. */
-const checkStored = async (world: World, before: number, sent: number): Promise<void> => {
-  const stored = (await world.stored(before + sent)).stored - before
-  if (stored !== sent) throw new Error(`${stored} of ${sent} positions were stored`)
+const checkStored = async (world: World, before: State, sent: number): Promise<void> => {
+  const after = await world.stored(before.stored + sent)
+  const stored = after.stored - before.stored
+  if (stored === sent) return
+  const known = after.refused - before.refused + after.duplicates - before.duplicates
+  throw new Error(
+    `${stored} of ${sent} positions were stored, ${known} refused, ${sent - stored - known} lost on their way`
+  )
 }
 
 /** As fast as they are acknowledged; each of them has to be stored. */
 const ingest = async (world: World, count: number): Promise<Values> => {
   const before = await world.settled()
   const { millis, positions } = await world.flood(count)
-  await checkStored(world, before.stored, positions)
+  await checkStored(world, before, positions)
   return { ingest_stored_per_s: positions / millis * 1000 }
 }
 
@@ -66,7 +72,7 @@ const queries = async (world: World, count: number): Promise<Values> => {
       }
       return millis
     })
-    await checkStored(world, before.stored, sent.positions)
+    await checkStored(world, before, sent.positions)
     return { query_p50_ms: percentile(0.5, millis), query_p99_ms: percentile(0.99, millis) }
   } finally {
     agent.destroy()
@@ -84,7 +90,7 @@ const processor = async (world: World, count: number): Promise<Values> => {
     const last = await world.state()
     return (last.cpuMillis - first.cpuMillis) / (performance.now() - begin) * 100
   })
-  await checkStored(world, before.stored, sent.positions)
+  await checkStored(world, before, sent.positions)
   return { cpu_at_5000: value }
 }
 

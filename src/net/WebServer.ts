@@ -58,7 +58,7 @@ export interface HandlerOptions {
   readonly retryAfter?: number
   /** The name of the pool, for observers and `Pool.stats`. */
   readonly name?: string
-  /** How many handlers may crash within `period` before the pool gives up: 10 000. */
+  /** How many handlers may crash within `period` before the whole pool is replaced: 10 000. */
   readonly intensity?: number
   /** The sliding window of `intensity`: 5 seconds. */
   readonly period?: Duration.Input
@@ -111,7 +111,8 @@ export const runner = (options: HandlerOptions): Effect.Effect<Runner, StartFail
 
 /**
  * The middleware that has routes run in processes: for the routes it is provided to. Routes with different needs get
- * different handlers, so that slow ones do not take the processes of the others.
+ * different handlers, so that slow ones do not take the processes of the others: those that read a body, say, which a
+ * client may send slowly until the limit of the server ends that.
  *
  * @example
  * ```ts

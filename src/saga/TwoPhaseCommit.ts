@@ -355,7 +355,7 @@ export const coordinator: GenServer.GenServer<MemberOptions, never, JournalError
     .make(Coordination, {
       init: (given: MemberOptions) =>
         Effect.flatMap(
-          setup(given, (from, to, messages) =>
+          setup<ToParticipant>(given, (from, to, messages) =>
             Effect.flatMap(ProcessRef.named(Participation, addressOf(to)), (participant) =>
               participant.TwoPhaseOrders({ from, messages }))),
           (setup) =>

@@ -99,7 +99,7 @@ describe("atoms", () => {
       const term = Tuple.make(
         Atom.make("a".repeat(n % 9)),
         ref,
-        makeRandomTerm(random),
+        randomTerm(),
         Atom.make("b".repeat(n % 5)),
         1.5
       )

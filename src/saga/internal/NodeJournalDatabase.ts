@@ -142,33 +142,36 @@ export class JournalDatabase {
   private records = 0
   private total = 0
 
-  private constructor(path: string, held: DatabaseSync) {
+  private constructor(path: string, database: DatabaseSync, held: DatabaseSync) {
     this.path = path
     this.held = held
-    this.database = new DatabaseSync(path)
-    this.database.exec(settings)
-    const [problem] = this.database.prepare("PRAGMA integrity_check(1)").all()
-    if (problem?.["integrity_check"] !== "ok") throw new Failure("Corrupt", String(problem?.["integrity_check"]))
-    this.insert = this.database.prepare("INSERT INTO records VALUES (?, ?, ?, ?, ?)")
-    this.delete = this.database.prepare("DELETE FROM records WHERE seq = ?")
-    this.update = this.database.prepare("UPDATE head SET next = ?, records = ?, total = ?, sum = ? WHERE id = 1")
-    this.select = this.database.prepare("SELECT * FROM records WHERE owner = ? ORDER BY seq")
+    this.database = database
+    this.insert = database.prepare("INSERT INTO records VALUES (?, ?, ?, ?, ?)")
+    this.delete = database.prepare("DELETE FROM records WHERE seq = ?")
+    this.update = database.prepare("UPDATE head SET next = ?, records = ?, total = ?, sum = ? WHERE id = 1")
+    this.select = database.prepare("SELECT * FROM records WHERE owner = ? ORDER BY seq")
   }
 
   /** Opens the database of a file, which is made when it is not there. */
   static open(path: string): JournalDatabase {
     const held = Result.getOrThrowWith(Result.try(() => lock(path)), failureOf)
+    let database: DatabaseSync | undefined
     const opened = Result.try(() => {
       if (!Fs.existsSync(path)) create(path)
       // Before SQLite sees it: with the first look it would carry over what it believes, and throw the rest away.
       inspect(path)
-      const database = new JournalDatabase(path, held)
-      database.check()
+      database = new DatabaseSync(path)
+      database.exec(settings)
+      const [problem] = database.prepare("PRAGMA integrity_check(1)").all()
+      if (problem?.["integrity_check"] !== "ok") throw new Failure("Corrupt", String(problem?.["integrity_check"]))
+      const journal = new JournalDatabase(path, database, held)
+      journal.check()
       // After a failed sync nobody knows what of the log the disk has: everything goes there once more.
-      database.checkpoint()
-      return database
+      journal.checkpoint()
+      return journal
     })
     return Result.getOrThrowWith(opened, (error) => {
+      database?.close()
       held.close()
       return failureOf(error)
     })

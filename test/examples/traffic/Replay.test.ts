@@ -4,6 +4,8 @@ import { GenServer } from "effect-otp"
 import * as NodeTcpNetwork from "effect-otp/net/NodeTcpNetwork"
 import { TestClock } from "effect/testing"
 import { execFile } from "node:child_process"
+import * as Fs from "node:fs"
+import * as Path from "node:path"
 import { gzipSync } from "node:zlib"
 import * as City from "../../../examples/traffic/City.ts"
 import * as Day from "../../../examples/traffic/Day.ts"
@@ -15,6 +17,9 @@ import { root } from "../../project/Sources.ts"
 import * as App from "./App.ts"
 
 const services = Layer.merge(App.services, NodeTcpNetwork.layer)
+
+/** The recording of the CapMetrics project lies beside the repository, where there is one. */
+const realDay = Path.join(root, "../shared/data/capmetro-vehicle-positions-2017-04-18.csv.gz")
 
 const header = "vehicle_id,timestamp,speed,route_id,trip_id,latitude,longitude,trip_headsign"
 
@@ -75,6 +80,16 @@ describe("a recording", () => {
         emergency: false
       })
     }).pipe(Effect.provide(services)))
+
+  it.effect.skipIf(!Fs.existsSync(realDay))(
+    "of the real day is read: every row is a position",
+    () =>
+      Effect.gen(function*() {
+        const { invalid, positions } = yield* Day.read(realDay)
+        const vehicles = new Set(positions.map(({ vehicle }) => vehicle))
+        assert.deepStrictEqual([positions.length, invalid, vehicles.size], [44_300, 0, 320])
+      }).pipe(Effect.provide(services))
+  )
 
   it.effect("that is none is refused with a line that says why", () =>
     Effect.gen(function*() {
