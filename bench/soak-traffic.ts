@@ -46,10 +46,10 @@ try {
         `${((now.cpuMillis - before.cpuMillis) / part.sent.millis * 100).toFixed(1)} % of a processor, ` +
         `heap ${sample.heapMiB.toFixed(1)} MiB, RSS ${sample.rssMiB.toFixed(0)} MiB`
     )
-    if (now.stored !== sent) problems.push(`minute ${minute.toFixed(2)}: ${now.stored} of ${sent} positions are stored`)
   }
-  const { duplicates, refused, stored } = await world.settled()
+  const { duplicates, refused, stored } = await world.stored(sent)
   say(`\n${sent} sent, ${stored} stored, ${duplicates} duplicates, ${refused} refused`)
+  if (stored !== sent) problems.push(`${sent - stored} positions were not stored`)
   const heap = FlatHeap.judge(samples)
   say(heap.text)
   if (heap.flat === false) problems.push(heap.text)

@@ -1,7 +1,7 @@
 /**
- * Two-phase commit: a coordinator and three participants on one node, with one SQLite journal on the disk under the repository. A
- * transaction counts when all three have carried it out: three syncs one after the other, which transactions that are under way at the
- * same time share.
+ * Two-phase commit: a coordinator and three participants on one node, with one SQLite journal on the disk under the
+ * repository. A transaction counts when all three have carried it out: three syncs one after the other, which
+ * transactions that are under way at the same time share.
  *
  * @since 0.1.0
  */

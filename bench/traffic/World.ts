@@ -121,7 +121,7 @@ export const start = async (): Promise<World> => {
       stored: async (positions) => {
         let quiet = 0
         let now = await settled()
-        while (now.stored < positions && quiet++ < 50) {
+        while (now.stored < positions && quiet++ < 200) {
           await wait(50)
           const { stored } = now
           now = await settled()

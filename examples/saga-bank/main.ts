@@ -1,5 +1,6 @@
 /**
- * Transfers money between two accounts, while one program after the other is killed at the worst moments. See README.md.
+ * Transfers money between two accounts, while one program after the other is killed at the worst moments. See
+ * README.md.
  */
 import { Console, Effect, Layer, References, Schedule } from "effect"
 import { GenServer } from "effect-otp"

@@ -1,6 +1,6 @@
 /**
- * The coordinator or an account as a program of its own: `member.ts ROLE DIRECTORY`. A line on its input says where it is to die. It runs
- * until then. See README.md.
+ * The coordinator or an account as a program of its own: `member.ts ROLE DIRECTORY`. A line on its input says where
+ * it is to die. It runs until then. See README.md.
  */
 import { Effect, Layer, References } from "effect"
 import { GenServer } from "effect-otp"

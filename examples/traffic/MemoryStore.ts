@@ -3,10 +3,9 @@
  */
 import { Effect, Layer } from "effect"
 import { contains, distance } from "./Geometry.ts"
+import { byDistance, byVehicle } from "./Order.ts"
 import { type Position, Seen } from "./Position.ts"
 import { maxAge, type Reader, Statistics, Store, Stored, type Writer } from "./Store.ts"
-
-const compare = (a: string, b: string): number => a < b ? -1 : a > b ? 1 : 0
 
 /** The index of the first position that is later. */
 const after = (track: ReadonlyArray<Position>, at: number): number => {
@@ -37,7 +36,7 @@ class Memory {
     Effect.sync(() =>
       this.whereabouts(at)
         .map((position) => new Seen({ ...position, metres: distance(lat, lon, position.lat, position.lon) }))
-        .sort((a, b) => a.metres - b.metres || compare(a.vehicle, b.vehicle))
+        .sort(byDistance)
         .slice(0, k)
     )
 
@@ -45,7 +44,7 @@ class Memory {
     Effect.sync(() =>
       this.whereabouts(at)
         .filter(({ lat, lon }) => contains(box, lat, lon))
-        .sort((a, b) => compare(a.vehicle, b.vehicle))
+        .sort(byVehicle)
         .slice(0, limit)
     )
 

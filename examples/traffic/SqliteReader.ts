@@ -6,6 +6,7 @@ import type { DatabaseSync } from "node:sqlite"
 import type { Row } from "./Batch.ts"
 import { around, type Box, contains, distance, farthest, split } from "./Geometry.ts"
 import * as Leg from "./Leg.ts"
+import { byDistance, byVehicle } from "./Order.ts"
 import { boundsOfBox, seconds, timeBits, timeMask } from "./SqliteDatabase.ts"
 import type { BoxQuery, NearestQuery, Statistics, TrackQuery } from "./Store.ts"
 
@@ -145,9 +146,3 @@ export class SqliteReader {
 /** By how much to widen a search that found too few: as if they lay as densely farther out, and a little more. */
 const growth = (found: number, k: number): number =>
   found === 0 ? 4 : Math.max(1.5, Math.min(4, 1.2 * Math.sqrt(k / found)))
-
-const compare = (a: string, b: string): number => a < b ? -1 : a > b ? 1 : 0
-
-const byVehicle = (a: Row, b: Row): number => compare(a.vehicle, b.vehicle)
-
-const byDistance = (a: SeenRow, b: SeenRow): number => a.metres - b.metres || compare(a.vehicle, b.vehicle)

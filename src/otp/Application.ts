@@ -72,7 +72,15 @@ export interface Application<out Name extends string, out E, out R> {
  * @category models
  * @since 0.1.0
  */
-export type Any = Application<string, any, any> // `any`: E and R are inferred one by one
+export interface Any {
+  // Not `Application<string, any, any>`: what is expected of an application would become what is inferred for it.
+  readonly [TypeId]: unknown
+  readonly name: string
+  readonly description: string
+  readonly version: string
+  /** @internal */
+  readonly definition: Definition
+}
 
 /**
  * A step of the start, after the tree is up and `start` is done. What comes next waits for it.

@@ -1,25 +1,27 @@
 /**
- * Two-phase commit as functions: what a coordinator and a participant know of one transaction, and an input, give what they know next and
- * what is to be done.
+ * Two-phase commit as functions: what a coordinator and a participant know of one transaction, and an input, give
+ * what they know next and what is to be done.
  *
- * There is no clock, no randomness and no I/O in here. Time comes with each input; what must be written, sent or carried out comes
- * out as data. A transaction that nobody knows of is `undefined`, and an input to that is as good as any other: what is presumed
- * then is the heart of the protocol.
+ * There is no clock, no randomness and no I/O in here. Time comes with each input; what must be written, sent or
+ * carried out comes out as data. A transaction that nobody knows of is `undefined`, and an input to that is as good
+ * as any other: what is presumed then is the heart of the protocol.
  *
- * The shell owes this: it carries out what is to be persisted in the order in which it comes out, for all transactions together, and gives
- * the receipt back when it has one; what a handler changes is on disk with the record that follows it, both or none; it gives a `Tick` not
- * later than {@link wakeAt}; and when it starts it goes on with what its disk holds ({@link recoverCoordination},
- * {@link recoverParticipation}).
+ * The shell owes this: it carries out what is to be persisted in the order in which it comes out, for all
+ * transactions together, and gives the receipt back when it has one; what a handler changes is on disk with the
+ * record that follows it, both or none; it gives a `Tick` not later than {@link wakeAt}; and when it starts it goes
+ * on with what its disk holds ({@link recoverCoordination}, {@link recoverParticipation}).
  *
- * Guarantees, whatever is lost, doubled, reordered or restarted: all participants of a transaction commit, or none does. The outcome is
- * decided when the coordinator's record is on disk; nobody hears of a commit before. Without that record the outcome is abort, and
- * whoever asks is told so. A participant that has said yes keeps to it until it knows the outcome, and asks for it. It carries an
- * outcome out once for each yes.
+ * Guarantees, whatever is lost, doubled, reordered or restarted: all participants of a transaction commit, or none
+ * does. The outcome is decided when the coordinator's record is on disk; nobody hears of a commit before. Without
+ * that record the outcome is abort, and whoever asks is told so. A participant that has said yes keeps to it until it
+ * knows the outcome, and asks for it. It carries an outcome out once for each yes.
  *
- * Each yes has a ballot of its own. A decision names the ballots on which it rests, so that the second yes of a participant, which a
- * delayed message may bring about after the first was carried out and forgotten, is told to abort.
+ * Each yes has a ballot of its own. A decision names the ballots on which it rests, so that the second yes of a
+ * participant, which a delayed message may bring about after the first was carried out and forgotten, is told to
+ * abort.
  *
- * Refuses to guess: an operator may decide for a participant in doubt, but that is kept and compared with the decision when it is known.
+ * Refuses to guess: an operator may decide for a participant in doubt, but that is kept and compared with the
+ * decision when it is known.
  *
  * @since 0.1.0
  */
@@ -54,7 +56,8 @@ export interface Branch<out W> {
 }
 
 /**
- * What a participant says to its part of a transaction. With `ReadOnly` it has nothing to commit, and does not hear of the outcome.
+ * What a participant says to its part of a transaction. With `ReadOnly` it has nothing to commit, and does not hear
+ * of the outcome.
  *
  * @category models
  * @since 0.1.0
@@ -230,8 +233,8 @@ export interface CoordinatorPersisted {
 }
 
 /**
- * What a participant wanted to be persisted is on disk: its yes, that the outcome is carried out, what an operator did, that it
- * was wrong.
+ * What a participant wanted to be persisted is on disk: its yes, that the outcome is carried out, what an operator
+ * did, that it was wrong.
  *
  * @category participant
  * @since 0.1.0
@@ -339,7 +342,10 @@ export type Participation<W> =
   }
   /** Carried out, and on its way to disk. */
   | PromisedBranch<W> & { readonly _tag: "Finishing" }
-  /** Decided by an operator, and kept until that is compared with the decision; after a mismatch until it is dismissed. */
+  /**
+   * Decided by an operator, and kept until that is compared with the decision; after a mismatch until it is
+   * dismissed.
+   */
   | PromisedBranch<W> & {
     readonly _tag: "Heuristic"
     readonly outcome: Outcome
@@ -469,7 +475,8 @@ export const recoverCoordination = <W, E>(
 })
 
 /**
- * What a participant that starts knows of a branch on its disk: that it is in doubt, or what an operator did. It asks at once.
+ * What a participant that starts knows of a branch on its disk: that it is in doubt, or what an operator did. It asks
+ * at once.
  *
  * @category participant
  * @since 0.1.0

@@ -1,17 +1,17 @@
 /**
  * Where sagas and transactions keep what they must not forget.
  *
- * A journal has a book for each owner: a coordinator, a participant, a saga. A book holds records under keys, in the order in
- * which they were written; a key is as a rule one transaction, whose records go when it is finished. `NodeSqliteJournal` keeps the
- * books in one SQLite database, {@link memory} for as long as the program runs.
+ * A journal has a book for each owner: a coordinator, a participant, a saga. A book holds records under keys, in the
+ * order in which they were written; a key is as a rule one transaction, whose records go when it is finished.
+ * `NodeSqliteJournal` keeps the books in one SQLite database, {@link memory} for as long as the program runs.
  *
- * Guarantees: the changes of one `write` are kept all or none, in the order of the calls, and are on the disk when it has ended; what comes
- * while the disk is busy shares its next sync, also among books. What a crash tore off at the end, which nobody was told to be on
- * disk, is not there at the next start; any other byte that is not what was written is found when the journal is opened, which
- * fails then with `Corrupt`.
+ * Guarantees: the changes of one `write` are kept all or none, in the order of the calls, and are on the disk when it
+ * has ended; what comes while the disk is busy shares its next sync, also among books. What a crash tore off at the
+ * end, which nobody was told to be on disk, is not there at the next start; any other byte that is not what was
+ * written is found when the journal is opened, which fails then with `Corrupt`.
  *
- * Refuses to go on after a failed write or sync, even if the next one would succeed: what is on the disk is unknown then, and known
- * again once the journal has been opened anew. Refuses a second opening of a book that is open.
+ * Refuses to go on after a failed write or sync, even if the next one would succeed: what is on the disk is unknown
+ * then, and known again once the journal has been opened anew. Refuses a second opening of a book that is open.
  *
  * @since 0.1.0
  */
@@ -84,8 +84,8 @@ export interface Book {
   /** Makes changes, all or none, that are on disk when it ends. An interruption does not take them back. */
   readonly write: (changes: ReadonlyArray<Change>) => Effect.Effect<void, JournalError>
   /**
-   * Makes changes that may be lost in a crash: they go to disk with the next write, or when the book is closed. For what need not be
-   * remembered, only not kept for ever.
+   * Makes changes that may be lost in a crash: they go to disk with the next write, or when the book is closed. For
+   * what need not be remembered, only not kept for ever.
    */
   readonly later: (changes: ReadonlyArray<Change>) => Effect.Effect<void, JournalError>
 }
@@ -139,8 +139,8 @@ export interface TypedBook<in out A> {
 }
 
 /**
- * Opens the book of an owner with records of a schema, for as long as the surrounding scope lives. A value that its schema refuses
- * is a defect; a record that the schema does not know fails with `Corrupt`.
+ * Opens the book of an owner with records of a schema, for as long as the surrounding scope lives. A value that its
+ * schema refuses is a defect; a record that the schema does not know fails with `Corrupt`.
  *
  * @example
  * ```ts
@@ -196,13 +196,19 @@ export const openTyped = <A, I>(
  * @since 0.1.0
  */
 export interface Control {
-  /** Has the next write fail, and with it all books that are open. They may be opened anew, as with a disk that works again. */
+  /**
+   * Has the next write fail, and with it all books that are open. They may be opened anew, as with a disk that works
+   * again.
+   */
   readonly fail: (detail: string) => Effect.Effect<void>
   /** Has writes wait from now on, as for a slow disk. */
   readonly hold: Effect.Effect<void>
   /** Lets those that wait go on. */
   readonly release: Effect.Effect<void>
-  /** Ends all books that are open, as if the program had been killed: what is not on disk is lost. They may be opened anew. */
+  /**
+   * Ends all books that are open, as if the program had been killed: what is not on disk is lost. They may be opened
+   * anew.
+   */
   readonly crash: Effect.Effect<void>
   /** Changes a byte of the last record of an owner, so that its book is `Corrupt`. */
   readonly damage: (owner: string) => Effect.Effect<void>

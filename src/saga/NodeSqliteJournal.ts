@@ -1,12 +1,12 @@
 /**
  * A journal in a SQLite database, by Node's own `node:sqlite`: one file, and nothing to install.
  *
- * The database has a thread of its own, so that nobody else waits while the disk syncs; what comes meanwhile goes to disk together with
- * the next sync. It runs with a write-ahead log and `synchronous = FULL`.
+ * The database has a thread of its own, so that nobody else waits while the disk syncs; what comes meanwhile goes to
+ * disk together with the next sync. It runs with a write-ahead log and `synchronous = FULL`.
  *
- * Guarantees what `Journal` says. Every record has a checksum, and one row knows how many there are and what these add up to; the
- * write-ahead log, whose end SQLite would drop silently after a flipped bit, is read before SQLite's word is taken for it. All of it
- * is checked each time the database is opened.
+ * Guarantees what `Journal` says. Every record has a checksum, and one row knows how many there are and what these
+ * add up to; the write-ahead log, whose end SQLite would drop silently after a flipped bit, is read before SQLite's
+ * word is taken for it. All of it is checked each time the database is opened.
  *
  * Refuses a file that another program has open (`InUse`), and one that is not whole (`Corrupt`).
  *
@@ -22,8 +22,8 @@ import { type Entry, Journal, type Service } from "./Journal.ts"
 import { JournalError } from "./JournalError.ts"
 
 /**
- * A journal in the database of a file, for as long as the surrounding scope lives. The file, and the folder in which it is to be, are
- * made when they are not there.
+ * A journal in the database of a file, for as long as the surrounding scope lives. The file, and the folder in which
+ * it is to be, are made when they are not there.
  *
  * @category constructors
  * @since 0.1.0

@@ -1,26 +1,27 @@
 /**
- * Transactions over several processes, on one node or many, that all commit or all abort: two-phase commit that really votes.
+ * Transactions over several processes, on one node or many, that all commit or all abort: two-phase commit that
+ * really votes.
  *
- * A participant is a server that can be asked to prepare a piece of work, and then to commit or abort it. It keeps its state in a
- * `Journal`, and changes it in transactions only. A coordinator is a server that asks all participants of a transaction to prepare, puts its
- * decision on disk when all have said yes, and tells them. Both are found by their names, and go on from their journals
- * when they start again.
+ * A participant is a server that can be asked to prepare a piece of work, and then to commit or abort it. It keeps
+ * its state in a `Journal`, and changes it in transactions only. A coordinator is a server that asks all participants
+ * of a transaction to prepare, puts its decision on disk when all have said yes, and tells them. Both are found by
+ * their names, and go on from their journals when they start again.
  *
- * Guarantees: all participants of a transaction commit or none does, also when any of them is killed at any moment; who was told
- * `Committed` or `Aborted` was told the truth; a handler's change and the record of it are on disk together, so that no commit
- * counts twice; a participant that has said yes keeps to it until it knows the outcome, and asks for it. Without a decision on disk
- * the outcome is abort.
+ * Guarantees: all participants of a transaction commit or none does, also when any of them is killed at any moment;
+ * who was told `Committed` or `Aborted` was told the truth; a handler's change and the record of it are on disk
+ * together, so that no commit counts twice; a participant that has said yes keeps to it until it knows the outcome,
+ * and asks for it. Without a decision on disk the outcome is abort.
  *
- * A participant in doubt cannot go on with what it has locked while its coordinator is away: that is the price of agreement. {@link status}
- * shows it, and {@link resolve} lets an operator decide, at the risk of a mismatch that is reported then.
+ * A participant in doubt cannot go on with what it has locked while its coordinator is away: that is the price of
+ * agreement. {@link status} shows it, and {@link resolve} lets an operator decide, at the risk of a mismatch that is
+ * reported then.
  *
- * Refuses: participants without a name (a pid does not outlive its process); a journal that is damaged or was lost, because what was
- * promised in it cannot be kept.
+ * Refuses: participants without a name (a pid does not outlive its process); a journal that is damaged. One that was
+ * lost it cannot tell from a new one: what was promised in it is not kept.
  *
  * @since 0.1.0
  */
-import type * as Duration from "effect/Duration"
-import * as DurationModule from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
@@ -57,8 +58,8 @@ import type { JournalError } from "./JournalError.ts"
 // --- work ------------------------------------------------------------------------------------------------------------
 
 /**
- * What a participant can be asked to prepare, and how it refuses: the contract between whoever begins transactions and the
- * participants of one kind.
+ * What a participant can be asked to prepare, and how it refuses: the contract between whoever begins transactions
+ * and the participants of one kind.
  *
  * @category models
  * @since 0.1.0
@@ -106,8 +107,8 @@ export class Prepared<out S> implements PreparedState {
 }
 
 /**
- * The promise to commit if that is the outcome, with the state that keeps it: what is set aside or locked. Without a state it stays as
- * it is.
+ * The promise to commit if that is the outcome, with the state that keeps it: what is set aside or locked. Without a
+ * state it stays as it is.
  *
  * @category votes
  * @since 0.1.0
@@ -168,11 +169,17 @@ export type ParticipantOptions<Args> =
  * @since 0.1.0
  */
 export interface MemberOptions {
-  /** The name under which it is registered on its node and found by the others, and its book in the journal: always the same. */
+  /**
+   * The name under which it is registered on its node and found by the others, and its book in the journal: always
+   * the same.
+   */
   readonly name: string
   /** How long it waits before it says something again, see `CommitCore.defaultOptions`. */
   readonly options?: Partial<Options> | undefined
-  /** Transactions that are not finished here, at most: 10 000. A coordinator and a participant refuse what goes beyond it. */
+  /**
+   * Transactions that are not finished here, at most: 10 000. A coordinator and a participant refuse what goes beyond
+   * it.
+   */
   readonly maxTransactions?: number | undefined
 }
 
@@ -197,13 +204,15 @@ export type { Context }
 /**
  * Makes a participant of a protocol and the work that it can be asked for.
  *
- * `prepare` looks whether the work can be done and sets aside what it needs, so that nothing can come in between; then `commit` or `abort` is
- * called for it, also after a crash and a restart. Each gets the request and the state and gives the next state, as a value or by an Effect. The
- * state is on disk with the vote, and with the end of the transaction, both or none. What a handler does elsewhere, in a
- * database of its own say, may be done again after a crash: the number of the transaction in the context tells.
+ * `prepare` looks whether the work can be done and sets aside what it needs, so that nothing can come in between;
+ * then `commit` or `abort` is called for it, also after a crash and a restart. Each gets the request and the state
+ * and gives the next state, as a value or by an Effect. The state is on disk with the vote, and with the end of the
+ * transaction, both or none. What a handler does elsewhere, in a database of its own say, may be done again after a
+ * crash: the number of the transaction in the context tells.
  *
- * The handlers of the protocol read. `initial` counts at the first start only. A handler that dies ends the process; a transaction that
- * was being prepared is aborted then, and one that was to be committed is committed after the restart.
+ * The handlers of the protocol read. `initial` counts at the first start only. A handler that dies ends the process;
+ * a transaction that was being prepared is aborted then, and one that was to be committed is committed after the
+ * restart.
  *
  * @example
  * ```ts
@@ -345,7 +354,8 @@ const participate: Handlers<ParticipationMessage, CommitMember> = {
 /**
  * A coordinator: a server that carries out transactions. Any number of them may be under way.
  *
- * It must be started again under its name, on its node and with its journal, for participants in doubt to learn the outcome.
+ * It must be started again under its name, on its node and with its journal, for participants in doubt to learn the
+ * outcome.
  *
  * @category coordinator
  * @since 0.1.0
@@ -410,8 +420,8 @@ export const branch = <Q, E>(work: Work<Q, E>, participant: Named, request: Q): 
 })
 
 /**
- * All participants have said yes, and the decision is on disk: each has committed, except those that are `pending` (`name@node`),
- * which will as soon as they can.
+ * All participants have said yes, and the decision is on disk: each has committed, except those that are `pending`
+ * (`name@node`), which will as soon as they can.
  *
  * @category models
  * @since 0.1.0
@@ -437,9 +447,9 @@ export interface Aborted<out E> {
 /**
  * Why a transaction was aborted. `branch` is the position in the list of branches, `participant` is `name@node`.
  *
- * `Refused`: the participant said no. `Unreachable`: it was not there, or ended before it voted. `TimedOut`: it has not voted in time.
- * `Overloaded`: it, or without a participant the coordinator, has as many transactions as it may. `Invalid`: the
- * participant does not understand the request, or its refusal is not understood.
+ * `Refused`: the participant said no. `Unreachable`: it was not there, or ended before it voted. `TimedOut`: it has
+ * not voted in time. `Overloaded`: it, or without a participant the coordinator, has as many transactions as it may.
+ * `Invalid`: the participant does not understand the request, or its refusal is not understood.
  *
  * @category models
  * @since 0.1.0
@@ -455,14 +465,15 @@ export type Reason<E> =
 type RefusalOf<B> = B extends Branch<infer E> ? E : never
 
 /**
- * Carries out a transaction: asks all participants to prepare their branches, and has them commit when all have said yes.
+ * Carries out a transaction: asks all participants to prepare their branches, and has them commit when all have said
+ * yes.
  *
- * It ends when the outcome is decided, at most `timeout` (5 seconds) after the participants were asked and a sync of the disk later. A
- * commit is carried out before it ends, so that whoever asks a participant next sees it; it waits for that as long
- * again, and then names those that are `pending`.
+ * It ends when the outcome is decided, at most `timeout` (5 seconds) after the participants were asked and a sync of
+ * the disk later. A commit is carried out before it ends, so that whoever asks a participant next sees it; it waits
+ * for that as long again, and then names those that are `pending`.
  *
- * When the coordinator ends or cannot be reached this fails with a `CallError`, and so it does when a disk hangs for 5 seconds more: then
- * the outcome is not known to the caller. The transaction is decided all the same.
+ * When the coordinator ends or cannot be reached this fails with a `CallError`, and so it does when a disk hangs for
+ * 5 seconds more: then the outcome is not known to the caller. The transaction is decided all the same.
  *
  * @category transactions
  * @since 0.1.0
@@ -479,7 +490,7 @@ export const transact = <const B extends ReadonlyArray<Branch<unknown>>>(
 ): Effect.Effect<Committed | Aborted<RefusalOf<B[number]>>, CallError, Node> =>
   Effect.gen(function*() {
     const { name: here } = yield* Node
-    const timeoutMillis = DurationModule.toMillis(options?.timeout ?? "5 seconds")
+    const timeoutMillis = Duration.toMillis(options?.timeout ?? "5 seconds")
     const answer = (yield* Behaviour.call(
       Coordination.protocol,
       targetOf(coordinator),
@@ -548,8 +559,8 @@ const ask = (
 export type { TransactionStatus }
 
 /**
- * The transactions that are not finished at a coordinator or a participant. At a participant `Prepared` means in doubt: it waits for
- * its coordinator. A `mismatch` stays until it is dismissed.
+ * The transactions that are not finished at a coordinator or a participant. At a participant `Prepared` means in
+ * doubt: it waits for its coordinator. A `mismatch` stays until it is dismissed.
  *
  * @category administration
  * @since 0.1.0
@@ -564,11 +575,11 @@ export const status = (
   > // both kinds answer alike
 
 /**
- * Decides by hand for a participant in doubt, when its coordinator will not come back in time, and gives the number of branches. It ends
- * when that is on disk.
+ * Decides by hand for a participant in doubt, when its coordinator will not come back in time, and gives the number
+ * of branches. It ends when that is on disk.
  *
- * This may be the wrong way: the decision of the coordinator is compared with it when it becomes known, and a mismatch is logged at
- * both and shown by {@link status}.
+ * This may be the wrong way: the decision of the coordinator is compared with it when it becomes known, and a
+ * mismatch is logged at both and shown by {@link status}.
  *
  * @category administration
  * @since 0.1.0
@@ -601,8 +612,9 @@ export const dismiss = (
   > // as its schema says
 
 /**
- * Has a coordinator forget a committed transaction whose participants have not all acknowledged, and never will: their machines are
- * gone. One that comes back after all is told to abort, against the others. True when there was such a transaction.
+ * Has a coordinator forget a committed transaction whose participants have not all acknowledged, and never will:
+ * their machines are gone. One that comes back after all is told to abort, against the others. True when there was
+ * such a transaction.
  *
  * @category administration
  * @since 0.1.0

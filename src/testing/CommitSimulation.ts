@@ -1,15 +1,17 @@
 /**
- * Runs two-phase commit in simulated time under everything that can go wrong, and checks after every step that nothing did.
+ * Runs two-phase commit in simulated time under everything that can go wrong, and checks after every step that
+ * nothing did.
  *
- * One seed is one run: two coordinators and three participants, what the network loses, doubles and delays, who is cut off (also in one
- * direction only), who is paused, whose clock runs at half or double speed, whose disk is slow or fails, who is killed while it writes or at
- * any other moment and started again, which participants refuse, what an operator decides for one in doubt. After the faults every
- * transaction must come to its end: nobody in doubt, nothing locked, and new transactions commit.
+ * One seed is one run: two coordinators and three participants, what the network loses, doubles and delays, who is
+ * cut off (also in one direction only), who is paused, whose clock runs at half or double speed, whose disk is slow
+ * or fails, who is killed while it writes or at any other moment and started again, which participants refuse, what
+ * an operator decides for one in doubt. After the faults every transaction must come to its end: nobody in doubt,
+ * nothing locked, and new transactions commit.
  *
- * Checked after every step: nobody carries out a commit that is not on the coordinator's disk, nor an abort of what is; no
- * decision rests on a yes that is not on its participant's disk; no yes is said before that, nor after its outcome; nothing is
- * acknowledged that is not on disk; nothing is carried out twice; what a client was told is so, and stays so. An operator's
- * decision against that of the coordinator is reported, and no other.
+ * Checked after every step: nobody carries out a commit that is not on the coordinator's disk, nor an abort of what
+ * is; no decision rests on a yes that is not on its participant's disk; no yes is said before that, nor after its
+ * outcome; nothing is acknowledged that is not on disk; nothing is carried out twice; what a client was told is so,
+ * and stays so. An operator's decision against that of the coordinator is reported, and no other.
  *
  * Refuses to guess: a run that found something says what, and when asked again with `traced` prints how it came to it.
  *

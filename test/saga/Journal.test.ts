@@ -1,5 +1,6 @@
 /**
- * What every journal promises, shown on the one in memory, whose disk can be made to wait, to fail, to crash and to rot.
+ * What every journal promises, shown on the one in memory, whose disk can be made to wait, to fail, to crash and to
+ * rot.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Schema, type Scope } from "effect"

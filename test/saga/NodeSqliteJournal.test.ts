@@ -107,7 +107,7 @@ describe("a journal in SQLite", () => {
     })))
 
   it.live(
-    "[S28] cut at every byte of its last write, it loses that write and nothing else",
+    "[S28] [F12] cut at every byte of its last write, it loses that write and nothing else",
     () =>
       Effect.scoped(Effect.gen(function*() {
         const folder = yield* directory
@@ -135,7 +135,7 @@ describe("a journal in SQLite", () => {
     60_000
   )
 
-  it.live("[S28] any flipped bit is found, or changes nothing", () =>
+  it.live("[S28] [F12] any flipped bit is found, or changes nothing", () =>
     Effect.scoped(Effect.gen(function*() {
       const folder = yield* directory
       const files = lives(Path.join(folder, "journal.sqlite"), 8).at(-1)!
@@ -188,7 +188,7 @@ describe("a journal in SQLite", () => {
       assert.strictEqual((yield* Effect.flip(NodeSqliteJournal.make(Path.join(file, "journal.sqlite")))).reason, "Io")
     })))
 
-  it.live("[S28] a full disk is an error, after which nothing is written, and what was there is there", () =>
+  it.live("[S28] [F11] a full disk is an error, after which nothing is written, and what was there is there", () =>
     Effect.scoped(Effect.gen(function*() {
       const path = Path.join(yield* directory, "journal.sqlite")
       const database = JournalDatabase.open(path)
@@ -205,7 +205,7 @@ describe("a journal in SQLite", () => {
       assert.strictEqual((read(path) as ReadonlyArray<string>).length, 1)
     })))
 
-  it.live("[S28] a disk that is gone is an error for all that come, until the journal is opened anew", () =>
+  it.live("[S28] [F11] a disk that is gone is an error for all that come, until the journal is opened anew", () =>
     Effect.scoped(Effect.gen(function*() {
       const folder = yield* directory
       const journal = yield* NodeSqliteJournal.make(Path.join(folder, "journal.sqlite"))

@@ -318,7 +318,7 @@ describe("TwoPhaseCommit", () => {
       assert.deepStrictEqual(yield* stateOf("deaf"), { balance: 0, reserved: 0 })
     }).pipe(Effect.provide(Live)))
 
-  it.effect("[S28] a failed write ends the process and is no yes; when the disk works again all goes on", () =>
+  it.effect("[S28] [F11] a failed write ends the process and is no yes; when the disk works again all goes on", () =>
     withControl((control) =>
       Effect.gen(function*() {
         yield* account("alice", 100)

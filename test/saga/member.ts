@@ -1,6 +1,6 @@
 /**
- * A coordinator or an account as a process of its own: `member.ts NODE EPMD_PORT JOURNAL ROLE`. The role, `coordinator` or `account`, is the
- * name under which it is registered.
+ * A coordinator or an account as a process of its own: `member.ts NODE EPMD_PORT JOURNAL ROLE`. The role,
+ * `coordinator` or `account`, is the name under which it is registered.
  *
  * It says `@ready` when it serves, and ends with its input.
  */

@@ -1,6 +1,6 @@
 /**
- * A coordinator and three accounts in operating-system processes of their own, killed at random while transfers go over all of them; and a
- * journal whose program is killed while it writes.
+ * A coordinator and three accounts in operating-system processes of their own, killed at random while transfers go
+ * over all of them; and a journal whose program is killed while it writes.
  *
  * `EFFECT_OTP_SAGA_KILLS` is how often: 100.
  */
@@ -112,7 +112,7 @@ const insist = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
 
 describe("a coordinator and three participants in processes of their own", () => {
   it.live(
-    `[S28] ${kills} random SIGKILLs: all or nothing every time`,
+    `[S28] [F13] ${kills} random SIGKILLs: all or nothing every time`,
     () =>
       Effect.gen(function*() {
         const path = yield* directory
@@ -210,7 +210,7 @@ describe("a coordinator and three participants in processes of their own", () =>
 
 describe("a journal in SQLite", () => {
   it.live(
-    "[S28] a program that is killed in the midst of writing has every write that had ended",
+    "[S28] [F13] a program that is killed in the midst of writing has every write that had ended",
     () =>
       Effect.scoped(Effect.gen(function*() {
         const path = Path.join(yield* directory, "journal.sqlite")

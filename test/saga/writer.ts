@@ -1,5 +1,6 @@
 /**
- * Writes number after number into a journal, says each when its write has ended, and kills itself: `writer.ts JOURNAL LAST`.
+ * Writes number after number into a journal, says each when its write has ended, and kills itself: `writer.ts JOURNAL
+ * LAST`.
  */
 import { Effect } from "effect"
 import { Journal } from "effect-otp/saga"

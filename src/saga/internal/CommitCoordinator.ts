@@ -1,5 +1,6 @@
 /**
- * The coordinator of a transaction: it asks for votes, decides, and sees to it that everybody who promised hears of a commit.
+ * The coordinator of a transaction: it asks for votes, decides, and sees to it that everybody who promised hears of a
+ * commit.
  *
  * @since 0.1.0
  */

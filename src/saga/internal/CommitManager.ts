@@ -1,5 +1,6 @@
 /**
- * A coordinator at work: it numbers transactions, answers those who asked for them, and watches those who have not voted yet.
+ * A coordinator at work: it numbers transactions, answers those who asked for them, and watches those who have not
+ * voted yet.
  *
  * @since 0.1.0
  */
@@ -169,7 +170,10 @@ export class CommitManager extends CommitShell<State, ToParticipant> {
     this.complete(asked, { transaction, outcome: "Commit", reasons: [], pending })
   }
 
-  /** Answers, behind what has just been put into the boxes: whoever asks a participant of this node next comes after that. */
+  /**
+   * Answers, behind what has just been put into the boxes: whoever asks a participant of this node next comes after
+   * that.
+   */
   private complete({ call }: Asked, answer: Answer): void {
     this.setup.fork(Effect.andThen(Effect.yieldNow, Effect.sync(() => call.complete(Exit.succeed(answer)))))
   }

@@ -1,5 +1,6 @@
 /**
- * A participant at work: it has its handlers vote and carry out, and keeps what they change together with what it has promised.
+ * A participant at work: it has its handlers vote and carry out, and keeps what they change together with what it has
+ * promised.
  *
  * @since 0.1.0
  */
@@ -104,7 +105,10 @@ export class CommitMember extends CommitShell<State, ToCoordinator> {
     })
   }
 
-  /** Has an operator decide for all branches of a transaction that are in doubt. The call is answered when that is on disk. */
+  /**
+   * Has an operator decide for all branches of a transaction that are in doubt. The call is answered when that is on
+   * disk.
+   */
   resolve(
     transaction: string,
     outcome: CommitCore.Outcome,

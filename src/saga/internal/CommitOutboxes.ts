@@ -1,8 +1,10 @@
 /**
- * What is to be sent to other members: a box for each, which a fiber of its own empties, so that a dead member holds up nobody else.
+ * What is to be sent to other members: a box for each, which a fiber of its own empties, so that a dead member holds
+ * up nobody else.
  *
- * What comes while a box is being emptied leaves together. An empty box is thrown away. Guarantees the order of what it sends to one
- * member; drops the oldest when too much waits, which two-phase commit can bear: whatever matters is said again.
+ * What comes while a box is being emptied leaves together. An empty box is thrown away. Guarantees the order of what
+ * it sends to one member; drops the oldest when too much waits, which two-phase commit can bear: whatever matters is
+ * said again.
  *
  * @since 0.1.0
  */

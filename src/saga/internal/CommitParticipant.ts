@@ -214,8 +214,8 @@ const compare = <W, E>(branch: PromisedBranch<W>, outcome: Outcome, decided: Out
 }
 
 /**
- * Lets the coordinator of a commit know that it waits in vain. Not before that is on disk: once the coordinator knows, it forgets,
- * and would later presume an abort.
+ * Lets the coordinator of a commit know that it waits in vain. Not before that is on disk: once the coordinator
+ * knows, it forgets, and would later presume an abort.
  */
 const answer = <W, E>(state: Of<W, "Heuristic">): Step<W, E> =>
   make<W, E>(state, {

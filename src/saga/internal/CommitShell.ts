@@ -1,10 +1,11 @@
 /**
- * What a coordinator and a participant at work have in common: a table of transactions that go through the core, a book in the journal,
- * an alarm, and boxes for what is to be sent.
+ * What a coordinator and a participant at work have in common: a table of transactions that go through the core, a
+ * book in the journal, an alarm, and boxes for what is to be sent.
  *
- * Everything but writing and sending happens in the turn of whoever brings something, so that no two inputs overlap. What is to be
- * written in one turn is one write. Guarantees that a receipt comes back only when its record is on disk. Refuses to go on after a
- * failed write: the process ends with that error, and what was promised is in the journal.
+ * Everything but writing and sending happens in the turn of whoever brings something, so that no two inputs overlap.
+ * What is to be written in one turn is one write. Guarantees that a receipt comes back only when its record is on
+ * disk. Refuses to go on after a failed write: the process ends with that error, and what was promised is in the
+ * journal.
  *
  * @since 0.1.0
  */

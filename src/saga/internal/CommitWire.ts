@@ -1,5 +1,6 @@
 /**
- * What coordinators and participants of two-phase commit send to each other, what an operator asks of them, and what they write down.
+ * What coordinators and participants of two-phase commit send to each other, what an operator asks of them, and what
+ * they write down.
  *
  * @since 0.1.0
  */

@@ -1,8 +1,9 @@
 /**
  * The books of a journal over a disk that takes one batch of changes at a time.
  *
- * What comes while a batch is on its way is the next one. Guarantees what `Journal` says of order, of `later` and of failures: the first
- * failure ends the life of the disk, and with it every book that is open; the next that is opened opens the disk anew.
+ * What comes while a batch is on its way is the next one. Guarantees what `Journal` says of order, of `later` and of
+ * failures: the first failure ends the life of the disk, and with it every book that is open; the next that is opened
+ * opens the disk anew.
  *
  * @since 0.1.0
  */
@@ -120,8 +121,8 @@ class Life {
 }
 
 /**
- * The service over a disk that can be opened as often as it has failed. It is opened at once, so that a damaged one is found at the
- * start.
+ * The service over a disk that can be opened as often as it has failed. It is opened at once, so that a damaged one
+ * is found at the start.
  */
 export const make = (
   journal: string,

@@ -1,8 +1,8 @@
 /**
  * A disk in memory that can be made to fail, to wait, to crash and to rot.
  *
- * What was written is kept with a copy, in which damage shows as it would in a checksum. Guarantees that what was committed is
- * there when it is opened again; refuses a book that is damaged.
+ * What was written is kept with a copy, in which damage shows as it would in a checksum. Guarantees that what was
+ * committed is there when it is opened again; refuses a book that is damaged.
  *
  * @since 0.1.0
  */

@@ -1,9 +1,11 @@
 /**
- * The database of a journal: one table of records, and one row that says how many there are and what their checksums add up to.
+ * The database of a journal: one table of records, and one row that says how many there are and what their checksums
+ * add up to.
  *
- * Every function here stops the thread until the disk has answered. Guarantees that a database that was opened holds what was
- * committed: its structure is checked, its log (`NodeJournalWal`), the checksum of every record, and that none is missing. A new
- * database appears under its name when it is complete. Throws a {@link Failure}, after which the database is closed.
+ * Every function here stops the thread until the disk has answered. Guarantees that a database that was opened holds
+ * what was committed: its structure is checked, its log (`NodeJournalWal`), the checksum of every record, and that
+ * none is missing. A new database appears under its name when it is complete. Throws a {@link Failure}, after which
+ * the database is closed.
  *
  * @since 0.1.0
  */
@@ -32,7 +34,10 @@ const mostLog = 4 * 1024 * 1024
 
 /** The codes of SQLite for a file that somebody else has locked. */
 const busy = 5
-/** And for a file that is not what was written: a statement that makes no sense there, a broken structure, no database at all. */
+/**
+ * And for a file that is not what was written: a statement that makes no sense there, a broken structure, no database
+ * at all.
+ */
 const corrupt: ReadonlySet<number | undefined> = new Set([1, 11, 26])
 
 const schema = `

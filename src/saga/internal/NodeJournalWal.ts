@@ -1,11 +1,13 @@
 /**
  * How far a write-ahead log of SQLite can be trusted.
  *
- * SQLite takes everything from the first frame that does not agree for the rest of an unfinished write, and drops it without a word. That
- * is right for what a crash tore off, and wrong for a bit that flipped in the middle. Here the two are told apart: a file that ends
- * within a frame, or has nothing but zeros from there on, was torn; everything else that does not agree is damage.
+ * SQLite takes everything from the first frame that does not agree for the rest of an unfinished write, and drops it
+ * without a word. That is right for what a crash tore off, and wrong for a bit that flipped in the middle. Here the
+ * two are told apart: a file that ends within a frame, or has nothing but zeros from there on, was torn; everything
+ * else that does not agree is damage.
  *
- * Holds for logs that begin anew as an empty file after each checkpoint (`TRUNCATE`), so that nothing older follows what was written.
+ * Holds for logs that begin anew as an empty file after each checkpoint (`TRUNCATE`), so that nothing older follows
+ * what was written.
  *
  * @since 0.1.0
  */

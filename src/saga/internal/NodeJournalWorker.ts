@@ -1,8 +1,8 @@
 /**
  * The thread of a journal's database, so that nobody but the journal waits for the disk.
  *
- * It opens the database that its `workerData` names, then answers one request after the other. Guarantees an answer to each; after a
- * failure every answer is that failure.
+ * It opens the database that its `workerData` names, then answers one request after the other. Guarantees an answer
+ * to each; after a failure every answer is that failure.
  *
  * @since 0.1.0
  */

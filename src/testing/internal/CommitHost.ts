@@ -1,9 +1,9 @@
 /**
- * A machine of a simulated two-phase commit: a clock that is off, a disk that writes late, and a table of states that go through a pure
- * function.
+ * A machine of a simulated two-phase commit: a clock that is off, a disk that writes late, and a table of states that
+ * go through a pure function.
  *
- * What is written goes to disk in order, all that waits at once; a kill leaves a beginning of it. Guarantees that nothing which was
- * begun in an earlier life is carried out in a later one. Refuses nothing.
+ * What is written goes to disk in order, all that waits at once; a kill leaves a beginning of it. Guarantees that
+ * nothing which was begun in an earlier life is carried out in a later one. Refuses nothing.
  *
  * @since 0.1.0
  */
