@@ -11,10 +11,10 @@ const [path, last] = process.argv.slice(2)
 
 await Effect.runPromise(Effect.scoped(Effect.gen(function*() {
   const book = yield* (yield* NodeSqliteJournal.make(path!)).open("one")
-  // In the midst of a write, as likely as not.
-  setTimeout(() => process.kill(process.pid, "SIGKILL"), 50 + Math.random() * 100)
   for (let n = Number(last) + 1;; n++) {
     yield* book.write([Journal.append("n", new TextEncoder().encode(String(n)))])
     writeSync(1, `${n}\n`)
+    // Some time after the first: in the midst of a write, as likely as not.
+    if (n === Number(last) + 1) setTimeout(() => process.kill(process.pid, "SIGKILL"), Math.random() * 100)
   }
 })))
