@@ -89,18 +89,21 @@ describe("our server", () => {
       Effect.gen(function*() {
         const { epmd, withstand } = yield* siege()
         const attack = Effect.promise(async () => {
-          const names = Array.from({ length: 2000 }, (_, i) => {
-            const socket = dial(epmd)
-            socket.write(alive(`taken${i}`))
-            return socket
-          })
+          // In pieces: that the attacker holds up the loop it shares with its victim is not what is measured.
+          const dialAll = async (count: number, first?: (i: number) => Uint8Array) => {
+            const sockets: Array<Net.Socket> = []
+            for (let i = 0; i < count; i++) {
+              const socket = dial(epmd)
+              if (first !== undefined) socket.write(first(i))
+              sockets.push(socket)
+              if (i % 50 === 49) await new Promise(setImmediate)
+            }
+            return sockets
+          }
+          const names = await dialAll(2000, (i) => alive(`taken${i}`))
           await new Promise((resolve) => setTimeout(resolve, 1000))
-          const silent = Array.from({ length: 2000 }, () => dial(epmd))
-          const half = Array.from({ length: 100 }, () => {
-            const socket = dial(epmd)
-            socket.write(Buffer.from([0, 20, 120]))
-            return socket
-          })
+          const silent = await dialAll(2000)
+          const half = await dialAll(100, () => Buffer.from([0, 20, 120]))
           const before = performance.now()
           await Promise.all([...silent, ...half].map((socket) => endedOrDropped(socket, 11_500)))
           assert.isBelow(performance.now() - before, 12_500 * crowding())

@@ -129,7 +129,6 @@ describe(`a whole day, ${RecordedDay.isRecorded ? "as it was recorded" : "made u
           const size = between(0, 0.2)
           const inside = { south: lat, west: lon, north: lat + size, east: lon + size, limit: 100, at }
           assert.deepStrictEqual(yield* storage.Box(inside), BruteForce.box(there, inside))
-          if (i % 4 > 0) continue
           const { vehicle } = positions[Math.floor(next() * positions.length)]!
           const from = Math.floor(between(oldest, newest))
           const of = { vehicle, from, to: from + 7_200_000, limit: 50 }
