@@ -81,7 +81,10 @@ export class CallGuard implements CallTarget {
     else before.after = after
     if (after !== undefined) after.before = before
     call.before = call.after = undefined
-    if (this.first === undefined) this.settle()
+    if (this.first !== undefined) return
+    if (this.open) this.settle()
+    // Nobody can come any more. At once, so that it leaves together with what the caller does next.
+    else this.endTurn()
   }
 
   private settle(): void {
