@@ -35,17 +35,6 @@ export interface Decoded {
 /** Half of a character is no text: it would not come out of the database as it went in. */
 const text = Schema.String.check(Schema.isMaxLength(64), Schema.isPattern(/^\P{Surrogate}*$/u))
 
-/** A position in MessagePack, with the names of the original. `Date` are milliseconds since 1970. */
-const Packed = Schema.Struct({
-  ID: text,
-  Lon: Schema.Number,
-  Lat: Schema.Number,
-  Emergency: Schema.optionalKey(Schema.Boolean),
-  Date: Schema.optionalKey(Schema.Number),
-  Route: Schema.optionalKey(text),
-  Speed: Schema.optionalKey(Schema.Number)
-})
-
 const seconds = Schema.Union([Schema.Finite, Schema.FiniteFromString])
 const optional = <S extends Schema.Top>(schema: S) => Schema.optionalKey(Schema.NullOr(schema))
 
@@ -65,16 +54,18 @@ const VehiclePosition = Schema.Struct({
   emergency: optional(Schema.Boolean)
 })
 
-const decodePacked = Schema.decodeUnknownOption(Packed)
 const decodeVehicle = Schema.decodeUnknownOption(VehiclePosition)
 const makePosition = Schema.decodeUnknownOption(Position)
 
-const fromPacked = (value: unknown, now: number): Option.Option<Position> =>
-  Option.flatMap(
-    decodePacked(value),
-    ({ Date: at = now, Emergency = false, ID, Lat, Lon, Route = "", Speed = 0 }) =>
-      makePosition({ vehicle: ID, route: Route, lat: Lat, lon: Lon, speed: Speed, at, emergency: Emergency })
-  )
+/**
+ * A position in MessagePack, with the names of the original. `Date` are milliseconds since 1970. Its values are those of a
+ * position, so that they need no schema of their own.
+ */
+const fromPacked = (value: unknown, now: number): Option.Option<Position> => {
+  if (!isRecord(value)) return Option.none()
+  const { Date: at = now, Emergency = false, ID, Lat, Lon, Route = "", Speed = 0 } = value
+  return makePosition({ vehicle: ID, route: Route, lat: Lat, lon: Lon, speed: Speed, at, emergency: Emergency })
+}
 
 const fromVehicle = (value: unknown, now: number): Option.Option<Position> =>
   Option.flatMap(decodeVehicle(value), ({ emergency, position, timestamp, trip, vehicle }) =>
@@ -174,7 +165,10 @@ const encoder = new TextEncoder()
 /** Fatal: what is no UTF-8 is no message. */
 const decoder = new TextDecoder("utf-8", { fatal: true })
 
-const unpack = Option.liftThrowable((bytes: Uint8Array): unknown => MessagePack.decode(bytes))
+/** One for all messages: it keeps what it allocates. */
+const messagePack = new MessagePack.Decoder()
+
+const unpack = Option.liftThrowable((bytes: Uint8Array): unknown => messagePack.decode(bytes))
 const parse = Option.liftThrowable((bytes: Uint8Array): unknown => JSON.parse(decoder.decode(bytes)))
 
 const isRecord = (u: unknown): u is { readonly [key: string]: unknown } =>

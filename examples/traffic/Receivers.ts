@@ -5,8 +5,8 @@
  * when its positions are durable. A connection has one message under way at a time: who sends faster waits. What is no
  * message is answered as well, and counted; only a frame that is too large ends its connection.
  *
- * By UDP, a datagram is a message. It is answered when it asks to be. What comes while a batch is being stored makes up the
- * next batch, so that batches grow with the load; what finds no room is dropped, and counted.
+ * By UDP, a datagram is a message. It is answered when it asks to be. What comes within twenty milliseconds, or while a batch
+ * is being stored, makes up the next batch, so that batches grow with the load; what finds no room is dropped, and counted.
  */
 import { Clock, Effect, Queue } from "effect"
 import { GenServer } from "effect-otp"
@@ -143,10 +143,21 @@ const answer = ({ ack, format, invalid, positions, reply }: Waiting, isStored: b
 const positionsOf = (waiting: ReadonlyArray<Waiting>): ReadonlyArray<Position> =>
   waiting.flatMap(({ positions }) => positions)
 
+/** For how long a batch that is not full waits for more: the transaction is what costs. */
+const gatherTime = "20 millis"
+
+/** Waits until there is a batch. */
+const gather = (queue: Queue.Queue<Waiting>) =>
+  Effect.flatMap(
+    Queue.peek(queue),
+    () => Queue.sizeUnsafe(queue) < batchSize ? Effect.sleep(gatherTime) : Effect.void
+  )
+
 /** Stores what waits, batch after batch. When a part of it was not stored, all is to be sent again: duplicates do no harm. */
 const pump = (queue: Queue.Queue<Waiting>) =>
   Effect.uninterruptibleMask((restore) =>
     Effect.gen(function*() {
+      yield* restore(gather(queue))
       // From the queue into batches in one step: what is in neither would be forgotten.
       const waiting = yield* restore(Queue.takeBetween(queue, 1, batchSize))
       const { dropped } = yield* restore(outcomeOf(yield* submitAll("udp", positionsOf(waiting))))
@@ -157,6 +168,7 @@ const pump = (queue: Queue.Queue<Waiting>) =>
 interface Handler {
   readonly queue: Queue.Queue<Waiting>
   readonly tally: Tally
+  readonly clock: Clock.Clock
 }
 
 export const UdpReceiver = UdpServer.make({
@@ -172,17 +184,21 @@ export const UdpReceiver = UdpServer.make({
         Effect.flatMap(Queue.clear(queue), (waiting) => submitAll("udp", positionsOf(waiting)))
       )
       yield* Effect.forkScoped(Effect.forever(pump(queue)))
-      const handler: Handler = { queue, tally: tallies.udp }
+      const handler: Handler = { queue, tally: tallies.udp, clock: yield* Clock.Clock }
       return handler
     }),
-  datagram: ({ payload, reply }, handler) =>
-    Effect.flatMap(Clock.currentTimeMillis, (now) => {
-      const { queue, tally } = handler
-      const decoded = Feed.decode(payload, now)
-      countReceived(tally, decoded)
-      if (decoded.positions.length === 0) return Effect.as(answer({ ...decoded, reply }, true), GenServer.next(handler))
-      if (Queue.offerUnsafe(queue, { ...decoded, reply })) return Effect.succeed(GenServer.next(handler))
-      countDropped(tally, decoded.positions.length)
-      return Effect.as(answer({ ...decoded, reply }, false), GenServer.next(handler))
-    })
+  // No Effect unless it is to be answered at once: there are thousands in a second.
+  datagram: ({ payload, reply }, handler) => {
+    const { clock, queue, tally } = handler
+    const waiting = { ...Feed.decode(payload, clock.currentTimeMillisUnsafe()), reply }
+    const { length } = waiting.positions
+    countReceived(tally, waiting)
+    if (length > 0) {
+      if (Queue.offerUnsafe(queue, waiting)) return GenServer.next(handler)
+      countDropped(tally, length)
+    }
+    return waiting.ack === undefined
+      ? GenServer.next(handler)
+      : Effect.as(answer(waiting, length === 0), GenServer.next(handler))
+  }
 })

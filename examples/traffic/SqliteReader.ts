@@ -15,8 +15,10 @@ export interface SeenRow extends Row {
   readonly metres: number
 }
 
-/** The radius of the first search, in metres. */
+/** The radius of the very first search, in metres, and the smallest and largest that one begins with. */
 const firstRadius = 1000
+const smallestRadius = 100
+const largestRadius = 100_000
 
 /** In the box by a tree. */
 const near = "north >= :lowSouth AND south <= :highNorth AND east >= :lowWest AND west <= :highEast"
@@ -48,6 +50,8 @@ export class SqliteReader {
   private readonly maxAge: number
   private readonly database: DatabaseSync
   private readonly run: ReturnType<typeof statements>
+  /** The radius within which one is likely to be: where they are as dense as where one has asked before. */
+  private radiusOfOne = firstRadius
 
   constructor(database: DatabaseSync, path: string, maxAge: number) {
     this.database = database
@@ -59,14 +63,20 @@ export class SqliteReader {
 
   nearest({ at, k, lat, lon }: NearestQuery): ReadonlyArray<SeenRow> {
     return this.consistently(() => {
-      for (let radius = firstRadius;;) {
+      for (let radius = this.radiusOfOne * Math.sqrt(k);;) {
         const found = this.within(around(lat, lon, radius), at).map((row): SeenRow => ({
           ...row,
           metres: distance(lat, lon, row.lat, row.lon)
         }))
         // The corners of the boxes are farther away than the radius: others may be nearer than what is in there.
         const certain = radius >= farthest ? found : found.filter(({ metres }) => metres <= radius)
-        if (certain.length >= k || radius >= farthest) return certain.sort(byDistance).slice(0, k)
+        if (certain.length >= k || radius >= farthest) {
+          const nearest = certain.sort(byDistance).slice(0, k)
+          const reach = (nearest.at(-1)?.metres ?? firstRadius) / Math.sqrt(Math.max(1, nearest.length))
+          // Rather a little too wide than once more; a place that is like no other one is forgotten soon.
+          this.radiusOfOne += (clamp(1.3 * reach) - this.radiusOfOne) / 8
+          return nearest
+        }
         radius = Math.min(farthest, radius * growth(certain.length, k))
       }
     })
@@ -142,6 +152,8 @@ export class SqliteReader {
     })
   }
 }
+
+const clamp = (radius: number): number => Math.max(smallestRadius, Math.min(largestRadius, radius))
 
 /** By how much to widen a search that found too few: as if they lay as densely farther out, and a little more. */
 const growth = (found: number, k: number): number =>

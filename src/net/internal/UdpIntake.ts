@@ -137,7 +137,7 @@ export class UdpIntake {
   }
 
   private slotOf(datagram: DatagramSocket.Datagram): Slot | undefined {
-    const slot = this.slots[hash(NetAddress.formatInet(datagram.address)) % this.slots.length]!
+    const slot = this.slots[hash(datagram.address) % this.slots.length]!
     return this.hasRoom(slot) ? slot : undefined
   }
 
@@ -196,9 +196,13 @@ export class UdpIntake {
   }
 }
 
-/** FNV-1a, spread over its low bits. */
-const hash = (text: string): number => {
-  let hash = 0x811c9dc5
-  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193)
+/** FNV-1a of an address, spread over its low bits. */
+const hash = ({ address, port }: NetAddress.InetAddress): number => {
+  const words = NetAddress.isIpv4Address(address)
+    ? NetAddress.ipv4ToOctets(address)
+    : NetAddress.ipv6ToSegments(address)
+  let hash = 0x811c9dc5 ^ port
+  for (const word of words) hash = Math.imul(hash, 0x01000193) ^ word
+  hash = Math.imul(hash, 0x01000193)
   return (hash ^ (hash >>> 15)) >>> 0
 }

@@ -1,12 +1,13 @@
 import * as NodeDatagramSocket from "@effect/platform-node/NodeDatagramSocket"
 import { assert, describe, it } from "@effect/vitest"
 import * as MessagePack from "@msgpack/msgpack"
-import { Effect, Layer, Queue } from "effect"
-import { GenServer, Process } from "effect-otp"
+import { Clock, Effect, Layer, Queue } from "effect"
+import { Events, GenServer, Process } from "effect-otp"
 import * as NodeTcpNetwork from "effect-otp/net/NodeTcpNetwork"
 import * as Dgram from "node:dgram"
 import * as Net from "node:net"
 import * as Feed from "../../../examples/traffic/Feed.ts"
+import { Positions } from "../../../examples/traffic/Ingest.ts"
 import * as Sender from "../../../examples/traffic/Sender.ts"
 import { Storage } from "../../../examples/traffic/Storage.ts"
 import { chance } from "../../../src/testing/SeededScheduler.ts"
@@ -198,6 +199,24 @@ describe("the receiver of UDP", () => {
       ])
       const storage = yield* GenServer.named(Storage, "storage")
       assert.deepStrictEqual((yield* storage.Track({ vehicle: "a", limit: 9 })).map(({ at }) => at), [5, 6])
+    }).pipe(Effect.provide(services)))
+
+  it.live("has what comes within twenty milliseconds stored together", () =>
+    Effect.gen(function*() {
+      const { udp } = yield* App.start()
+      const send = yield* datagrams(udp)
+      const positions = App.positions(100)
+      const before = (yield* Events.info(Positions)).published
+      const begin = yield* Clock.currentTimeMillis
+      for (const position of positions) {
+        yield* send(Feed.toMsgpack([position]))
+        yield* Effect.sleep(1)
+      }
+      yield* App.reportWhen(({ udp }) => udp.stored === positions.length)
+      const batches = (yield* Events.info(Positions)).published - before
+      const elapsed = (yield* Clock.currentTimeMillis) - begin
+      // All of one sender: one handler. The first batch and the last need not wait for twenty milliseconds of their own.
+      assert.isAtMost(batches, elapsed / 20 + 2)
     }).pipe(Effect.provide(services)))
 
   it.live(
