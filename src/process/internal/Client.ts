@@ -115,7 +115,7 @@ class CallEffect {
     if (index === undefined) return this.callOther(process, fiber)
     const envelope = new CallEnvelope(process, core.name, message, index, this.payload, fiber)
     if (!process.call(envelope)) return this.overflowed(process)
-    return envelope.exit ?? wait(envelope, this.limitMillis)
+    return envelope.exit ?? envelope.wait(this.limitMillis, fiber)
   }
 
   /** A call whose message the receiver does not know by type: it gets the call as a value. */
@@ -126,7 +126,7 @@ class CallEffect {
     const message = core.messages[this.index]!
     const envelope = new CallEnvelope(process, core.name, message, -1, this.payload, fiber)
     process.receiveCall(envelope)
-    return envelope.exit ?? wait(envelope, this.limitMillis)
+    return envelope.exit ?? envelope.wait(this.limitMillis, fiber)
   }
 
   private callRemote(fiber: AnyFiber): Effect.Effect<unknown, unknown> {
@@ -146,7 +146,7 @@ class CallEffect {
     const call = new OutboundCall(guard!, key, reply, core.name, message, this.payload, fiber)
     if (!guarded) guard!.begin()
     const sent = transport.send(from, address, { _tag: "Call", message, payload: this.payload, reply })
-    return sent === Effect.void ? call.exit ?? call.wait(this.limitMillis) : this.callLater(call, sent, nodeName)
+    return sent === Effect.void ? call.exit ?? call.wait(this.limitMillis, fiber) : this.callLater(call, sent, nodeName)
   }
 
   /** The connection is being opened, or its output buffer is full: the call limit runs meanwhile. */
@@ -165,9 +165,9 @@ class CallEffect {
           ),
           Effect.never
         ),
-        call.wait(this.limitMillis)
+        Effect.withFiber((fiber) => call.exit ?? call.wait(this.limitMillis, fiber))
       ),
-      () => Effect.sync(() => call.abandon())
+      () => Effect.sync(() => call.released())
     )
   }
 
@@ -189,15 +189,6 @@ class CallEffect {
   }
 }
 asEffect("effect-otp/call", CallEffect)
-
-/** Parks the caller until the answer comes or the limit passes. */
-const wait = (call: CallEnvelope, limitMillis: number): Effect.Effect<unknown, unknown> =>
-  Effect.callback<unknown, unknown>((resume) => {
-    if (call.exit !== undefined) return resume(call.exit)
-    call.resume = resume
-    call.limitMillis = limitMillis
-    call.process.node.timers.armAfterBurst(call, limitMillis)
-  })
 
 const foreignIndex = (process: ServerProcess, message: Message.Any): number | undefined => {
   const core = process.behaviour.protocol

@@ -17,6 +17,7 @@ import type * as Message from "../Message.ts"
 import type { Down, Exit as ExitSignal } from "../Signal.ts"
 import type { LocalProcess } from "./LocalProcess.ts"
 import type { NodeRuntime } from "./NodeRuntime.ts"
+import { type Awaited, park, type Waiter } from "./Park.ts"
 import { Timer } from "./Timers.ts"
 
 /** A call. */
@@ -171,7 +172,7 @@ export interface CallTarget {
  * A call that waits for its answer. It is its own timer, so that a call limit costs no further object, and its own
  * `From`.
  */
-export class CallEnvelope extends Timer implements From<unknown, unknown> {
+export class CallEnvelope extends Timer implements From<unknown, unknown>, Awaited {
   readonly kind: typeof CALL = CALL
   readonly process: CallTarget
   readonly protocolName: string
@@ -186,7 +187,7 @@ export class CallEnvelope extends Timer implements From<unknown, unknown> {
   /** Set once by the first answer; later ones vanish. */
   done = false
   exit: Exit.Exit<unknown, unknown> | undefined = undefined
-  resume: ((exit: Exit.Exit<unknown, unknown>) => void) | undefined = undefined
+  waiter: Waiter | undefined = undefined
   /** Whether the server keeps it in its list of calls to be answered later. */
   deferred = false
 
@@ -248,11 +249,12 @@ export class CallEnvelope extends Timer implements From<unknown, unknown> {
     if (this.awaited !== 0 || this.list !== undefined) node.timers.cancel(this)
     if (this.deferred) this.process.undefer(this)
     this.exit = exit
-    if (this.resume !== undefined) {
+    const { waiter } = this
+    if (waiter !== undefined) {
       const queue = node.runQueue
       if (queue.shallow) {
         queue.depth++
-        this.resume(exit)
+        waiter.evaluate(exit)
         queue.depth--
       } else {
         queue.push(this)
@@ -276,10 +278,20 @@ export class CallEnvelope extends Timer implements From<unknown, unknown> {
     )
   }
 
-  /** Resumes the caller from the run queue. */
+  /** Resumes the caller from the run queue, unless it was interrupted meanwhile. */
   run(): void {
-    this.resume!(this.exit!)
+    this.waiter?.evaluate(this.exit!)
   }
+
+  /** Has the caller wait for the answer, for so long. To be returned to its run loop at once. */
+  wait(limitMillis: number, fiber: Fiber.Fiber<unknown, unknown>): Effect.Effect<unknown, unknown> {
+    this.limitMillis = limitMillis
+    this.process.node.timers.armAfterBurst(this, limitMillis)
+    return this.exit ?? park(this, fiber)
+  }
+
+  /** The caller goes on. When it was interrupted, the answer vanishes. */
+  released(): void {}
 
   /** The call limit has passed. */
   fire(): void {

@@ -40,7 +40,10 @@ export interface NodeOptions {
 /** Numbers of pids have 28 bits on the wire, the rest is the serial. */
 const idBits = 2 ** 28
 /** The first word of a reference has 18 bits. */
-const firstWord = 2 ** 18
+const firstBits = 18
+const firstWord = 2 ** firstBits
+/** Below, the number of a reference is a small integer. */
+const smallKeys = 2 ** 30
 const word = 2 ** 32
 
 /** @since 0.1.0 */
@@ -139,6 +142,8 @@ export class NodeRuntime {
   }
 
   referenceOfKey(key: number): Reference {
+    // In integers as long as they suffice: a division costs more than the rest.
+    if (key < smallKeys) return new Reference(this.name, this.creation, [key & (firstWord - 1), key >>> firstBits, 0])
     const high = Math.floor(key / firstWord)
     return new Reference(this.name, this.creation, [key % firstWord, high % word, Math.floor(high / word)])
   }
@@ -149,9 +154,11 @@ export class NodeRuntime {
 
   /** The number of a reference of this node; undefined for one of another node or incarnation. */
   keyOfReference(ref: Reference): number | undefined {
-    return ref.node === this.name && ref.creation === this.creation
-      ? ref.ids[0]! + (ref.ids[1] ?? 0) * firstWord + (ref.ids[2] ?? 0) * firstWord * word
-      : undefined
+    if (ref.node !== this.name || ref.creation !== this.creation) return undefined
+    const [first, second = 0, third = 0] = ref.ids
+    return third === 0 && second < smallKeys >>> firstBits && first! < firstWord
+      ? (second << firstBits) | first!
+      : first! + second * firstWord + third * firstWord * word
   }
 
   makeMonitor(

@@ -11,7 +11,6 @@
  *
  * @since 0.1.0
  */
-import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import type { Pid } from "../../term/Pid.ts"
@@ -155,7 +154,8 @@ export class OutboundCall extends CallEnvelope {
     return super.complete(exit)
   }
 
-  abandon(): void {
+  /** When the caller was interrupted, nobody waits any more. */
+  override released(): void {
     if (this.done) return
     this.forget()
     super.complete(Exit.interrupt())
@@ -165,16 +165,5 @@ export class OutboundCall extends CallEnvelope {
     const guard = this.process
     guard.peer.calls.delete(this.key)
     guard.remove(this)
-  }
-
-  /** Parks the caller until the answer comes or the limit passes. When it is interrupted, nobody waits any more. */
-  wait(limitMillis: number): Effect.Effect<unknown, unknown> {
-    return Effect.callback<unknown, unknown>((resume) => {
-      if (this.exit !== undefined) return resume(this.exit)
-      this.resume = resume
-      this.limitMillis = limitMillis
-      this.process.node.timers.armAfterBurst(this, limitMillis)
-      return Effect.sync(() => this.abandon())
-    })
   }
 }
