@@ -49,11 +49,13 @@ const parkByCallback = (awaited: Awaited): Effect.Effect<unknown, unknown> =>
       awaited.waiter = undefined
       awaited.released()
     }
-    awaited.waiter = {
+    const waiter: Waiter = {
       evaluate: (effect) => {
+        if (awaited.waiter !== waiter) return
         release()
         resume(effect)
       }
     }
+    awaited.waiter = waiter
     return Effect.sync(release)
   })
