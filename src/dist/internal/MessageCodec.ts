@@ -25,7 +25,31 @@ const definitionOf = (message: Message.Any): MessageShape.Definition => ({
   name: WireName.get(message)
 })
 
-const requests = new WeakMap<Message.Any, MessageShape.MessageShape | EtfSchemaError>()
+/** What is found by a message, which mostly is the same one as last time. */
+class ByMessage<A> {
+  private readonly known = new WeakMap<Message.Any, A>()
+  private last: Message.Any | undefined = undefined
+  private found: A | undefined = undefined
+
+  get(message: Message.Any): A | undefined {
+    if (message === this.last) return this.found
+    const found = this.known.get(message)
+    if (found !== undefined) this.remember(message, found)
+    return found
+  }
+
+  set(message: Message.Any, value: A): void {
+    this.known.set(message, value)
+    this.remember(message, value)
+  }
+
+  private remember(message: Message.Any, value: A): void {
+    this.last = message
+    this.found = value
+  }
+}
+
+const requests = new ByMessage<MessageShape.MessageShape | EtfSchemaError>()
 
 const compiled = <A>(make: () => A): A | EtfSchemaError => {
   // oxlint-disable-next-line effect-otp/no-try -- a schema without a form on the wire is reported by throwing
@@ -109,7 +133,7 @@ export const setsOf = (messages: ReadonlyArray<Message.Any>): Sets => {
   return known
 }
 
-const replies = new WeakMap<Message.Any, MessageShape.ReplyShape<unknown, unknown> | EtfSchemaError>()
+const replies = new ByMessage<MessageShape.ReplyShape<unknown, unknown> | EtfSchemaError>()
 
 /** How the reply to a call is written and read. */
 export const replyOf = (message: Message.Any): MessageShape.ReplyShape<unknown, unknown> | EtfSchemaError => {

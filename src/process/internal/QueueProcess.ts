@@ -248,7 +248,7 @@ export class QueueProcess extends LocalProcess {
     })
   }
 
-  /** */
+  /** A receiver waits no longer. */
   forget(receiver: Receiver): void {
     this.node.timers.cancel(receiver)
     if (this.receivers?.delete(receiver) === true && this.receivers.size === 0) this.receivers = undefined
