@@ -33,7 +33,7 @@ import type { Compress } from "./compression.ts"
 import { Incoming, type IncomingLimits } from "./Incoming.ts"
 import { addressOf, IncomingMessages } from "./IncomingMessages.ts"
 import { type Ended, Outgoing, type OutgoingLimits } from "./Outgoing.ts"
-import { type ReplyTag, writeAlias, writeMessage, writeReply } from "./payload.ts"
+import { type ReplyTag, writeAlias, writeBody, writeHead, writeReply } from "./payload.ts"
 
 /** The limits of a connection. */
 export interface Limits extends OutgoingLimits, IncomingLimits {
@@ -266,15 +266,20 @@ export class Connection {
     // oxlint-disable-next-line effect-otp/no-try -- encoders report by throwing
     try {
       const encoder = out.begin(from, to)
-      Control.writeSend(encoder, this.able, from, isPid(to) || isReference(to) ? to : to.name)
-      out.payload(encoder)
-      writeMessage(encoder, from, message)
+      out.beginning(encoder, from, to, message, this.beginning)
+      writeBody(encoder, message)
       return this.settled(out.end(true))
     } catch (error) {
       return this.abandoned(error)
     } finally {
       if (this.deferred.length > 0) this.release()
     }
+  }
+
+  private readonly beginning = (encoder: Encoder, from: Pid, to: Address, message: Outbound): void => {
+    Control.writeSend(encoder, this.able, from, isPid(to) || isReference(to) ? to : to.name)
+    this.out.payload(encoder)
+    writeHead(encoder, from, message)
   }
 
   private sendBehind(from: Pid, to: Address, message: Outbound): Sent {

@@ -11,6 +11,7 @@
  */
 import { Encoder } from "../../etf/Encoder.ts"
 import type { Address } from "../../process/Address.ts"
+import type { Outbound } from "../../process/Transport.ts"
 import { isPid, type Pid } from "../../term/Pid.ts"
 import { isReference } from "../../term/Reference.ts"
 import * as DistFlags from "../DistFlags.ts"
@@ -18,6 +19,7 @@ import type { Link } from "../Network.ts"
 import { u32, u64 } from "./Bytes.ts"
 import { type Compress, thresholdMin } from "./compression.ts"
 import { OutgoingAtoms } from "./OutgoingAtoms.ts"
+import { Preamble } from "./Preamble.ts"
 
 /** The limits of what is written. */
 export interface OutgoingLimits {
@@ -34,6 +36,9 @@ export type Ended = "sent" | "full" | "stalled"
 
 /** How packets start: with a header and its atoms, with an empty header, or with none. */
 type Mode = "cache" | "header" | "pass"
+
+/** Writes what stands before the request of a message. */
+export type InFull = (encoder: Encoder, from: Pid, to: Address, message: Outbound) => void
 
 interface Sequence {
   /** Whose later packets wait: a sender, or for what no process has sent the receiver. */
@@ -84,6 +89,7 @@ export class Outgoing {
   private readonly main: Encoder = new Encoder({ initialBytes: bufferBytes, maxBytes: encoderMax })
   private readonly side: Encoder = new Encoder({ initialBytes: 256, maxBytes: encoderMax })
   private readonly atoms: OutgoingAtoms = new OutgoingAtoms()
+  private readonly preamble: Preamble = new Preamble(this.atoms)
   /** Buffers that the socket still reads, and such that nobody uses. */
   private readonly busy: Array<Uint8Array> = []
   private readonly spare: Array<Uint8Array> = []
@@ -194,6 +200,22 @@ export class Outgoing {
   payload(encoder: Encoder): void {
     if (this.mode === "pass" && encoder === this.main) encoder.output.u8(131)
     this.payloadAt = encoder.output.pos
+  }
+
+  /**
+   * Writes what stands before the request of a message: as the last time, where that was the same.
+   * `inFull` writes it, and says where the payload begins by {@link payload}.
+   */
+  beginning(encoder: Encoder, from: Pid, to: Address, message: Outbound, inFull: InFull): void {
+    if (this.mode !== "cache" || encoder !== this.main) return inFull(encoder, from, to, message)
+    const payloadAt = this.preamble.write(encoder, from, to, message)
+    if (payloadAt >= 0) {
+      this.payloadAt = payloadAt
+      return
+    }
+    const start = encoder.output.pos
+    inFull(encoder, from, to, message)
+    this.preamble.learn(encoder, start, this.payloadAt, from, to, message)
   }
 
   /** Ends a packet. With `mayWait` a large one is turned away while others are under way. */

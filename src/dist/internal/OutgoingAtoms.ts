@@ -52,6 +52,8 @@ export class OutgoingAtoms implements AtomReferences {
   private readonly recent: Array<Entry | undefined> = new Array<Entry | undefined>(recentMax).fill(undefined)
   private readonly slots: Array<Entry | undefined> = new Array<Entry | undefined>(slotCount).fill(undefined)
   private nextSlot = 0
+  /** Changes with the fixed part of the header, and so with the places of its atoms. */
+  version = 0
   private hot: Array<Entry> = []
   private fixed: Uint8Array = Uint8Array.of(0)
   private extras: Array<Entry> = []
@@ -171,7 +173,13 @@ export class OutgoingAtoms implements AtomReferences {
     return moved
   }
 
+  /** Whether the packet has only needed atoms of the fixed part so far. */
+  get isFixed(): boolean {
+    return this.extras.length === 0
+  }
+
   private fix(): void {
+    this.version++
     this.hot.forEach((entry, i) => {
       entry.at = i
     })

@@ -39,21 +39,26 @@ const writeRequest = (encoder: Encoder, message: Message.Any, payload: unknown):
   if (Result.isFailure(written)) throw written.failure
 }
 
-/** A message from a process, as its payload on the wire. */
-export const writeMessage = (encoder: Encoder, from: Pid, message: Outbound): void => {
+/** What stands in the payload of a message before its request: of a call, it ends with the reference. */
+export const writeHead = (encoder: Encoder, from: Pid, message: Outbound): void => {
   const writer = encoder.output
+  if (message._tag === "Call") {
+    writer.tag8(104, 3)
+    writer.atom(callName)
+    writer.tag8(104, 2)
+    writer.pid(from)
+    writeAlias(encoder, message.reply)
+  } else if (message._tag === "Cast") {
+    writer.tag8(104, 2)
+    writer.atom(castName)
+  }
+}
+
+/** What stands behind {@link writeHead}. */
+export const writeBody = (encoder: Encoder, message: Outbound): void => {
   switch (message._tag) {
     case "Call":
-      writer.tag8(104, 3)
-      writer.atom(callName)
-      writer.tag8(104, 2)
-      writer.pid(from)
-      writeAlias(encoder, message.reply)
-      return writeRequest(encoder, message.message, message.payload)
     case "Cast":
-      writer.tag8(104, 2)
-      writer.atom(castName)
-      return writeRequest(encoder, message.message, message.payload)
     case "Info":
       return writeRequest(encoder, message.message, message.payload)
     case "Term":
