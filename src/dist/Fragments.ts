@@ -4,9 +4,14 @@
  * Each message under way has a number; its fragments count down to one. Messages interleave with each other and with
  * whole packets. What a message needs to be read later (the atoms of its first packet) is kept with it.
  *
- * Guarantees: no structure is sized by what a peer announces; the number of messages under way, the bytes held and, with
- * `age`, the time between two fragments are bounded; past a bound, and for a fragment out of turn, a `FragmentError` says
- * what happened, and the connection is to be closed.
+ * A peer that begins messages and one that sends many at once look the same as long as fragments come: processes of a
+ * real Erlang node that send 64 MB each, or 3 MB by the hundred, have far more than 64 MiB unfinished at a time. What
+ * tells them apart is whether messages go on. So those that were only begun have a small limit of their own, at once;
+ * those that go on share a large one; and none may stand still.
+ *
+ * Guarantees: no structure is sized by what a peer announces; the number of messages under way, the bytes held for them
+ * and, with `age`, the time in which a message does not go on are bounded; past a bound, and for a fragment out of turn,
+ * a `FragmentError` says what happened, and the connection is to be closed.
  *
  * @since 0.1.0
  */
@@ -23,6 +28,8 @@ export interface Limits {
   readonly maxSequences: number
   /** Bytes held for all of them together. Default 256 MiB. */
   readonly maxBytes: number
+  /** Bytes held for those that were begun and have not gone on by {@link progressBytes}. Default 64 MiB. */
+  readonly maxBegunBytes: number
 }
 
 /**
@@ -31,7 +38,19 @@ export interface Limits {
  * @category constants
  * @since 0.1.0
  */
-export const defaults: Limits = { maxSequences: 1024, maxBytes: 256 * 1024 * 1024 }
+export const defaults: Limits = {
+  maxSequences: 1024,
+  maxBytes: 256 * 1024 * 1024,
+  maxBegunBytes: 64 * 1024 * 1024
+}
+
+/**
+ * The bytes by which a message goes on: one fragment, as Erlang cuts them. Fewer do not count.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const progressBytes = 65_536
 
 /**
  * A fragment that cannot be taken.
@@ -57,11 +76,20 @@ interface Sequence<A> {
   next: bigint
   /** Large fragments, each by itself; small ones are collected first. */
   readonly parts: Array<Uint8Array>
-  readonly small: Growing
+  small: Growing
   bytes: number
-  /** How often {@link Fragments.age} was called since its last fragment. */
+  /** What is held for it besides its bytes. */
+  readonly weight: number
+  /** Whether it has not gone on since its first fragment. */
+  begun: boolean
+  /** Its bytes when it had last gone on. */
+  mark: number
+  /** How often {@link Fragments.age} was called since then. */
   age: number
 }
+
+/** A view keeps its whole buffer alive: it is worth keeping where it is most of that. */
+const isMost = (view: Uint8Array): boolean => view.length * 4 >= view.buffer.byteLength * 3
 
 /**
  * A message that is complete: what was kept of its first packet, and all of its payload.
@@ -85,6 +113,7 @@ export class Fragments<A> {
   private readonly limits: Limits
   private readonly sequences: Map<bigint, Sequence<A>> = new Map()
   private held = 0
+  private begun = 0
   private current: Sequence<A> | undefined = undefined
   private currentId = 0n
 
@@ -102,17 +131,37 @@ export class Fragments<A> {
     return this.held
   }
 
-  /** The first fragment of a message of `count` fragments; the message when that is all of it. */
-  first(id: bigint, count: bigint, head: A, payload: Uint8Array): Assembled<A> | FragmentError | undefined {
+  /**
+   * The first fragment of a message of `count` fragments; the message when that is all of it. `weight` is about how many
+   * bytes `head` keeps in memory.
+   */
+  first(
+    id: bigint,
+    count: bigint,
+    head: A,
+    payload: Uint8Array,
+    weight = 0
+  ): Assembled<A> | FragmentError | undefined {
     if (count === 1n) return { head, payload }
     if (count === 0n) return new FragmentError("a message of no fragments")
     if (this.sequences.has(id)) return new FragmentError(`a second beginning of message ${id}`)
     if (this.sequences.size >= this.limits.maxSequences) {
       return new FragmentError(`more than ${this.limits.maxSequences} unfinished messages`)
     }
-    const sequence: Sequence<A> = { head, next: count - 1n, parts: [], small: new Growing(0), bytes: 0, age: 0 }
-    const refused = this.keep(sequence, payload, false)
+    const sequence: Sequence<A> = {
+      head,
+      next: count - 1n,
+      parts: [],
+      small: new Growing(0),
+      bytes: 0,
+      weight,
+      begun: true,
+      mark: payload.length,
+      age: 0
+    }
+    const refused = this.account(sequence, payload.length, weight)
     if (refused !== undefined) return refused
+    this.store(sequence, payload, false)
     this.sequences.set(id, sequence)
     return undefined
   }
@@ -136,7 +185,10 @@ export class Fragments<A> {
 
   /** A piece of the fragment that has begun. With `mayKeep` nobody writes to its buffer any more. */
   push(piece: Uint8Array, mayKeep: boolean): FragmentError | undefined {
-    return this.keep(this.current!, piece, mayKeep)
+    const sequence = this.current!
+    const refused = this.account(sequence, piece.length, 0)
+    if (refused === undefined) this.store(sequence, piece, mayKeep)
+    return refused
   }
 
   /** The fragment is complete; gives the message when it was the last. */
@@ -146,7 +198,9 @@ export class Fragments<A> {
     sequence.next--
     if (sequence.next > 0n) return undefined
     this.sequences.delete(this.currentId)
-    this.held -= sequence.bytes
+    const bytes = sequence.bytes + sequence.weight
+    this.held -= bytes
+    if (sequence.begun) this.begun -= bytes
     this.collect(sequence)
     const whole = new Uint8Array(sequence.bytes)
     let at = 0
@@ -157,38 +211,62 @@ export class Fragments<A> {
     return { head: sequence.head, payload: whole }
   }
 
-  /** Called at intervals: an error when a message has got no fragment since the last `ages` times. */
+  /**
+   * Called at intervals: an error when at so many calls in succession a message has not gone on, by
+   * {@link progressBytes} in all. By then it has stood still for at most so many intervals, and for one less at least.
+   */
   age(ages: number): FragmentError | undefined {
     for (const [id, sequence] of this.sequences) {
-      if (++sequence.age > ages) return new FragmentError(`message ${id} was begun and is not gone on with`)
+      if (sequence.bytes - sequence.mark >= progressBytes) {
+        sequence.mark = sequence.bytes
+        sequence.age = 0
+      } else if (++sequence.age >= ages) {
+        return new FragmentError(`message ${id} was begun and is not gone on with`)
+      }
     }
     return undefined
   }
 
-  private keep(sequence: Sequence<A>, payload: Uint8Array, mayKeep: boolean): FragmentError | undefined {
-    if (this.held + payload.length > this.limits.maxBytes) {
-      return new FragmentError(`more than ${this.limits.maxBytes} bytes in unfinished messages`)
+  /** Frees what is held. */
+  clear(): void {
+    this.sequences.clear()
+    this.current = undefined
+    this.held = this.begun = 0
+  }
+
+  /** Counts bytes that are to be held, unless they are too many. */
+  private account(sequence: Sequence<A>, length: number, weight: number): FragmentError | undefined {
+    const { maxBegunBytes, maxBytes } = this.limits
+    const more = length + weight
+    if (this.held + more > maxBytes) return new FragmentError(`more than ${maxBytes} bytes in unfinished messages`)
+    if (sequence.begun) {
+      if (sequence.bytes + length - sequence.mark >= progressBytes) {
+        sequence.begun = false
+        this.begun -= sequence.bytes + sequence.weight
+      } else if (this.begun + more > maxBegunBytes) {
+        return new FragmentError(`more than ${maxBegunBytes} bytes in messages that were only begun`)
+      } else this.begun += more
     }
-    if (payload.length >= largeBytes) {
-      this.collect(sequence)
-      // A view holds the whole buffer: it must be most of it.
-      const view = mayKeep && payload.length * 4 >= payload.buffer.byteLength * 3
-      sequence.parts.push(view ? payload : Uint8Array.prototype.slice.call(payload))
-    } else {
+    sequence.bytes += length
+    this.held += more
+    return undefined
+  }
+
+  private store(sequence: Sequence<A>, payload: Uint8Array, mayKeep: boolean): void {
+    if (payload.length < largeBytes) {
       sequence.small.append(payload)
       if (sequence.small.length >= largeBytes) this.collect(sequence)
+      return
     }
-    sequence.bytes += payload.length
-    sequence.age = 0
-    this.held += payload.length
-    return undefined
+    this.collect(sequence)
+    sequence.parts.push(mayKeep && isMost(payload) ? payload : Uint8Array.prototype.slice.call(payload))
   }
 
   // Many tiny fragments must not cost more than their bytes.
   private collect(sequence: Sequence<A>): void {
-    const { parts, small } = sequence
-    if (small.length === 0) return
-    parts.push(small.view().slice())
-    small.length = 0
+    const view = sequence.small.view()
+    if (view.length === 0) return
+    sequence.parts.push(isMost(view) ? view : view.slice())
+    sequence.small = new Growing(0)
   }
 }

@@ -102,10 +102,12 @@ export interface RouteOptions {
 export interface LimitOptions {
   /** Bytes of one packet: 128 MiB. */
   readonly maxFrameBytes?: number | undefined
-  /** Bytes of unfinished fragmented messages per connection: 256 MiB. */
+  /** Bytes of unfinished fragmented messages per connection: 256 MiB. None may stand still: see `netTickTime`. */
   readonly maxFragmentBytes?: number | undefined
   /** Unfinished fragmented messages per connection: 1024. */
   readonly maxFragments?: number | undefined
+  /** Bytes of those of which less than 64 KiB have come behind their first fragment, per connection: 64 MiB. */
+  readonly maxBegunBytes?: number | undefined
   /** Bytes that may wait for a peer before senders wait: 8 MiB. One large message may exceed it. */
   readonly maxOutputBytes?: number | undefined
   /** Bytes that may wait for a peer in all, replies and signals included, before it counts as lost: 512 MiB. */
@@ -192,7 +194,10 @@ export interface LayerOptions {
   readonly allow?: ((node: string) => boolean) | undefined
   /** Whether nodes that have no name may ask for one: no. */
   readonly dynamicNames?: boolean | undefined
-  /** After how long without a sign of life a peer counts as lost: 60 seconds. It must be the same on all nodes. */
+  /**
+   * After how long without a sign of life a peer counts as lost: 60 seconds. It must be the same on all nodes. A packet or
+   * message that was begun must be complete, or have gone on by 64 KiB, within three quarters of it.
+   */
   readonly netTickTime?: Duration.Input | undefined
   /** How long a connection may take to be set up, the handshake included: 7 seconds. */
   readonly setupTime?: Duration.Input | undefined

@@ -289,8 +289,8 @@ describe("nodes among themselves", () => {
         const worker = yield* a.run(Node.remote(Worker, { name: "worker", node: b.name }))
         yield* worker.Echo({ value: 1 })
         socket.resume()
-        yield* Effect.sleep(300)
-        assert.isAbove(sent, last)
+        // The flood goes on: without that, the limit of the test passes.
+        while (sent <= last) yield* Effect.sleep(10)
         yield* Fiber.interrupt(flood)
       }),
     30_000

@@ -27,6 +27,7 @@ import { startNode } from "./hostile/NodeProcess.ts"
 import { crowding, siege } from "./hostile/Siege.ts"
 
 const limit = 300_000
+const mebibyte = 1024 * 1024
 
 const from = (node: string): Pid.Pid => new Pid.Pid(node, 1, 0, 77)
 
@@ -188,6 +189,71 @@ describe("a peer that knows the cookie", () => {
           await ended(socket)
         })
         yield* withstand(attack, { growth: 64 })
+      }),
+    limit
+  )
+
+  it.live(
+    "[B8] 20 000 unfinished fragments as large as may be: 64 MiB are held, no more, and freed with their connections",
+    () =>
+      Effect.gen(function*() {
+        const { port, victim, withstand } = yield* siege()
+        const before = yield* victim.stats
+        const held = Effect.map(victim.stats, ({ arrayBuffers }) => (arrayBuffers - before.arrayBuffers) / mebibyte)
+        const beginnings = (own: string, first: number, count: number, size: number): Buffer => {
+          const control = bare(Tuple.make(6, from(own), Atom.make(""), Atom.make("sink")))
+          const begin = Buffer.concat([Buffer.from([0]), control, Buffer.alloc(size)])
+          return Buffer.concat(Array.from({ length: count }, (_, i) => fragment(69, BigInt(first + i), 1000n, begin)))
+        }
+        const attack = Effect.gen(function*() {
+          // Few large ones, and as many as there may be: 20 000 would be 1.2 GiB and more.
+          for (const [i, size] of [1_000_000, 65_000, 1_000_000, 65_000].entries()) {
+            const own = nameOf(i)
+            const socket = (yield* Effect.promise(() => login(port, own, victim.name)))!
+            const within = Math.floor((63.5 * mebibyte) / size)
+            yield* Effect.promise(() =>
+              new Promise((resolve) => socket.write(beginnings(own, 1, within, size), resolve))
+            )
+            let most = 0
+            for (let look = 0; look < 100 && most < 63; look++) most = Math.max(most, yield* held)
+            assert.isAbove(most, 63)
+            assert.isBelow(most, 66)
+            assert.isFalse(socket.destroyed)
+            socket.write(beginnings(own, within + 1, 100, size))
+            yield* Effect.promise(() => ended(socket))
+            assert.isBelow(yield* held, 3)
+          }
+        })
+        yield* withstand(attack, { growth: 200 })
+      }),
+    limit
+  )
+
+  it.live(
+    "[B8] a large message is not kept once it is handled, although its connection stays",
+    () =>
+      Effect.gen(function*() {
+        const { port, victim, withstand } = yield* siege()
+        const before = yield* victim.stats
+        const own = nameOf(0)
+        const attack = Effect.gen(function*() {
+          const socket = yield* evil(port, own, victim.name)
+          const control = bare(Tuple.make(6, from(own), Atom.make(""), Atom.make("nobody")))
+          const size = 60 * mebibyte
+          const head = Buffer.concat([Buffer.from([0]), control, Buffer.from([109, 0, 0, 0, 0])])
+          head.writeUInt32BE(size, head.length - 4)
+          socket.write(fragment(69, 1n, 2n, head))
+          socket.write(fragment(70, 1n, 1n, Buffer.alloc(size)))
+          // The answer to what comes behind it says that it was handled.
+          const answered = Effect.promise(() => new Promise((resolve) => socket.once("data", resolve)))
+          socket.write(
+            terms(Tuple.make(19, from(own), Atom.make("nobody"), new Reference.Reference(own, 77, [1, 2, 3])))
+          )
+          yield* answered
+          assert.isBelow(((yield* victim.stats).arrayBuffers - before.arrayBuffers) / mebibyte, 3)
+          assert.isFalse(socket.destroyed)
+        })
+        yield* withstand(Effect.scoped(attack), { growth: 300 })
       }),
     limit
   )

@@ -10,6 +10,7 @@ import * as Handshake from "effect-otp/dist/Handshake"
 import * as Node from "effect-otp/dist/Node"
 import { Etf } from "effect-otp/etf"
 import { Atom, Pid, Reference, Term, Tuple } from "effect-otp/term"
+import { TestClock } from "effect/testing"
 import { cookie, freePort } from "./ErlangNode.ts"
 import {
   bare,
@@ -21,6 +22,7 @@ import {
   framed,
   login,
   messageOf,
+  packet,
   portOf,
   terms
 } from "./hostile/attack.ts"
@@ -34,6 +36,15 @@ const closed = (socket: ReturnType<typeof dial>) => Effect.timeout(Effect.promis
 
 const statistic = (node: Member, name: keyof Node.NetworkStatistics) =>
   node.run(Effect.map(Node.networkStatistics, (statistics) => statistics![name]))
+
+/** Bytes that a node has read from another. */
+const read = (from: string) =>
+  Effect.map(Node.Node, (node) => Node.distributionUnsafe(node)!.peers.get(from)?.connection?.counters.bytesIn ?? 0)
+
+/** A turn of the event loop: what has arrived is read. */
+const turn = Effect.callback<void>((resume) => {
+  setImmediate(() => resume(Effect.void))
+})
 
 /** A victim, a good peer that is answered at the end, and the victim's port. */
 const scene = (limits: Node.LimitOptions, options?: Partial<Node.LayerOptions>) =>
@@ -232,7 +243,7 @@ describe("limits", () => {
     }), 20_000)
 
   it.live(
-    "maxDepth, maxElements, maxFrameBytes, maxFragments, maxFragmentBytes: past them the connection is closed",
+    "maxDepth, maxElements, maxFrameBytes, maxFragments, maxFragmentBytes, maxBegunBytes: past them the connection is closed",
     () =>
       Effect.gen(function*() {
         const { a, good, port } = yield* scene({
@@ -240,7 +251,8 @@ describe("limits", () => {
           maxElements: 1000,
           maxFrameBytes: 100_000,
           maxFragments: 10,
-          maxFragmentBytes: 10_000
+          maxFragmentBytes: 300_000,
+          maxBegunBytes: 150_000
         })
         const message = (payload: Uint8Array) => messageOf(from, "sink", payload)
         const nested = (depth: number) =>
@@ -265,9 +277,12 @@ describe("limits", () => {
         const many = (count: number, size: number) =>
           Buffer.concat(Array.from({ length: count }, (_, i) => begin(i + 1, size)))
         const within = [nested(49), elements(990)].map(message)
-        within.push(message(bare(new Uint8Array(99_900))), many(10, 1), many(1, 10_000))
+        // One that goes on by a fragment of the usual size is no longer one that was only begun.
+        const goOn = (id: number) => fragment(70, BigInt(id), 4n, Buffer.alloc(65_536))
+        const going = Buffer.concat([begin(1, 80_000), goOn(1), begin(2, 90_000)])
+        within.push(message(bare(new Uint8Array(99_900))), many(10, 1), many(2, 74_000), going)
         const past = [nested(52), elements(1010)].map(message)
-        past.push(message(bare(new Uint8Array(100_000))), many(11, 1), many(2, 5001))
+        past.push(message(bare(new Uint8Array(100_000))), many(11, 1), many(2, 75_001), Buffer.concat([going, goOn(2)]))
         for (const bytes of within) {
           const socket = yield* evil(port, own, a.name)
           socket.resume()
@@ -288,30 +303,47 @@ describe("limits", () => {
     20_000
   )
 
-  it.live(
-    "netTickTime: a message that is begun and not gone on with for longer closes the connection",
+  it.effect(
+    "[B8] netTickTime: what is begun and not gone on with closes the connection within 60 seconds, to the second",
     () =>
       Effect.gen(function*() {
-        const { a, good, port } = yield* scene({}, { netTickTime: "1 second" })
+        // The clock is the test's, the sockets are real.
+        const { a, port } = yield* scene({})
         const control = bare(Tuple.make(6, from, Atom.make(""), Atom.make("sink")))
         const begin = fragment(69, 7n, 100n, Buffer.concat([Buffer.from([0]), control, Buffer.alloc(10)]))
-        const sockets = [yield* evil(port, own, a.name), yield* evil(port, "other@127.0.0.1", a.name)]
-        for (const socket of sockets) socket.write(begin)
-        let next = 99n
-        // Both give signs of life, one of them goes on with its message.
-        const alive = setInterval(() => {
-          for (const socket of sockets) socket.write(Buffer.alloc(4))
-          sockets[1]!.write(fragment(70, 7n, next--, Buffer.alloc(10)))
-        }, 200)
-        yield* Effect.addFinalizer(() => Effect.sync(() => clearInterval(alive)))
-        const before = yield* Clock.currentTimeMillis
-        yield* closed(sockets[0]!)
-        const after = (yield* Clock.currentTimeMillis) - before
-        assert.isAtLeast(after, 900)
-        assert.isBelow(after, 2000)
-        yield* Effect.sleep(1000)
-        assert.deepStrictEqual(yield* a.run(Node.nodes()), ["other@127.0.0.1"])
-        yield* good
+        const goOn = (i: number, size: number) => fragment(70, 7n, BigInt(99 - i), Buffer.alloc(size))
+        const unfinished = packet(Buffer.concat([Buffer.from([131, 68, 0]), control, bare(new Uint8Array(90_000))]))
+        /** What each sends at first, and then after each quarter of the tick time; all but the last give signs of life. */
+        const peers: ReadonlyArray<readonly [name: string, start: Buffer, then: (i: number) => Buffer]> = [
+          ["stands", begin, () => Buffer.alloc(4)],
+          ["empty", begin, (i) => goOn(i, 0)],
+          ["drips", begin, (i) => goOn(i, 16_000)],
+          ["goes", begin, (i) => goOn(i, 30_000)],
+          ["packet", unfinished.subarray(0, 5_000), (i) => unfinished.subarray(5_000 + i, 5_001 + i)]
+        ]
+        const sockets = yield* Effect.forEach(peers, ([name]) => evil(port, `${name}@127.0.0.1`, a.name))
+        /** Sends from all of them, and waits until it has been read. */
+        const send = (bytes: (i: number) => Buffer) =>
+          Effect.gen(function*() {
+            const before = yield* Effect.forEach(peers, ([name]) => a.run(read(`${name}@127.0.0.1`)))
+            for (const [i] of peers.entries()) sockets[i]!.write(bytes(i))
+            for (const [i, [name]] of peers.entries()) {
+              const expected = before[i]! + bytes(i).length
+              while ((yield* a.run(read(`${name}@127.0.0.1`))) < expected) yield* turn
+            }
+          })
+        yield* send((i) => peers[i]![1])
+        for (let i = 0; i < 3; i++) {
+          yield* TestClock.adjust("15 seconds")
+          assert.lengthOf(yield* a.run(Node.nodes()), 5)
+          yield* send((n) => peers[n]![2](i))
+        }
+        yield* TestClock.adjust("14 seconds")
+        assert.lengthOf(yield* a.run(Node.nodes()), 5)
+        yield* TestClock.adjust("1 second")
+        assert.deepStrictEqual(yield* a.run(Node.nodes()), ["goes@127.0.0.1"])
+        for (const socket of sockets.toSpliced(3, 1)) yield* Effect.promise(() => ended(socket))
+        assert.isFalse(sockets[3]!.destroyed)
       }),
     20_000
   )

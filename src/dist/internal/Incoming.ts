@@ -14,7 +14,7 @@ import type { Inflate } from "../../etf/Compression.ts"
 import { Decoder } from "../../etf/Decoder.ts"
 import type { Atom } from "../../term/Atom.ts"
 import * as Control from "../Control.ts"
-import { FragmentError, Fragments } from "../Fragments.ts"
+import { FragmentError, Fragments, progressBytes } from "../Fragments.ts"
 import { readU32, readU64 } from "./Bytes.ts"
 import { decompress } from "./compression.ts"
 import { Growing } from "./Growing.ts"
@@ -27,6 +27,8 @@ export interface IncomingLimits {
   readonly maxFragmentBytes: number
   /** Unfinished messages that are read. */
   readonly maxFragments: number
+  /** Bytes of those among them that were only begun. */
+  readonly maxBegunBytes: number
   /** Levels of nesting in what is read. */
   readonly maxDepth: number
   /** Bytes of a compressed payload when it is inflated. */
@@ -41,6 +43,15 @@ export interface IncomingLimits {
 const streamedBytes = 16 * 1024
 /** A buffer for incomplete packets that is larger is given back when it is empty. */
 const keepBytes = 256 * 1024
+const nothing = new Uint8Array(0)
+/** At how many calls of `age` in succession something may be found where it was. */
+const ages = 4
+/** What an atom costs besides its characters, about. */
+const atomBytes = 64
+
+/** About how many bytes the atoms of a header keep in memory. */
+const weightOf = (atoms: ReadonlyArray<Atom>): number =>
+  atoms.reduce((bytes, { name }) => bytes + atomBytes + 2 * name.length, 0)
 
 /** @since 0.1.0 */
 export class Incoming {
@@ -56,8 +67,11 @@ export class Incoming {
   private readonly small: Decoder
   private large: Decoder | undefined = undefined
   private readonly readCache: AtomCacheReader = new AtomCacheReader()
-  private readonly fragments: Fragments<{ readonly control: Control.Control; readonly atoms: ReadonlyArray<Atom> }>
+  /** Control messages and payloads as they stood in their packets, with the atoms of the first. */
+  private readonly fragments: Fragments<ReadonlyArray<Atom>>
   private readonly held = new Growing(0)
+  /** The packet that was incomplete at the last call of `age`: the number of those before it, its bytes, its age. */
+  private readonly standing = { packets: 0, bytes: 0, age: 0 }
   /** Bytes that are still to come of a fragment that is taken in pieces. */
   private missing = 0
   private open = true
@@ -74,7 +88,11 @@ export class Incoming {
     this.passThrough = passThrough
     this.handle = handle
     this.small = this.decoder = this.makeDecoder("copy")
-    this.fragments = new Fragments({ maxSequences: limits.maxFragments, maxBytes: limits.maxFragmentBytes })
+    this.fragments = new Fragments({
+      maxSequences: limits.maxFragments,
+      maxBytes: limits.maxFragmentBytes,
+      maxBegunBytes: limits.maxBegunBytes
+    })
   }
 
   private makeDecoder(binaries: "copy" | "share"): Decoder {
@@ -82,14 +100,31 @@ export class Incoming {
     return new Decoder({ maxDepth, maxElements, atomTableSize: maxAtoms, binaries })
   }
 
-  /** Nothing more is handled, not even what has arrived already. */
+  /** Nothing more is handled, not even what has arrived already; what was incomplete is freed. */
   close(): void {
     this.open = false
+    this.fragments.clear()
+    // Who waits for an answer of a process keeps this reader, but not what it read last.
+    this.decoder.open(nothing, 0, 0)
+    this.large = undefined
+    this.held.bytes = new Uint8Array(0)
+    this.held.length = 0
   }
 
-  /** Called four times per tick time: an error when an unfinished message stands still for longer than that. */
-  age(): FragmentError | undefined {
-    return this.fragments.age(4)
+  /**
+   * Called four times per tick time: an error when a packet or message was begun and has not gone on for three quarters
+   * of it. What does not come to {@link progressBytes} is no going on.
+   */
+  age(): FragmentError | Control.ControlError | undefined {
+    const { held, packets, standing } = this
+    if (held.length < 4 || packets !== standing.packets || held.length - standing.bytes >= progressBytes) {
+      standing.packets = packets
+      standing.bytes = held.length
+      standing.age = 0
+    } else if (++standing.age >= ages) {
+      return new Control.ControlError("a packet was begun and is not gone on with")
+    }
+    return this.fragments.age(ages)
   }
 
   /** Handles what arrived. Throws when it is malformed. */
@@ -182,11 +217,12 @@ export class Incoming {
         const control = Control.readUnsafe(this.decoder)
         if (!Control.hasPayload(control)) throw new Control.ControlError(`a ${control._tag} in fragments`)
         const count = readU64(bytes, start + 10)
+        const { atoms, offset } = this.readCache
         // All of it: as any other packet.
-        if (count === 1n) return this.handle(control)
-        const head = { control, atoms: this.readCache.atoms }
-        const payload = bytes.subarray(this.decoder.offset, end)
-        return this.fragment(this.fragments.first(readU64(bytes, start + 2), count, head, payload))
+        if (count === 1n) return this.take(control, atoms)
+        // The control message is kept as bytes: as terms it could be many times as large.
+        const id = readU64(bytes, start + 2)
+        return this.fragment(this.fragments.first(id, count, atoms, bytes.subarray(offset, end), weightOf(atoms)))
       }
       case 70:
         if (end - start < 18) throw new Control.ControlError("a fragment without its numbers")
@@ -214,9 +250,12 @@ export class Incoming {
     if (result === undefined) return
     if (result instanceof FragmentError) throw result
     // The bytes of an assembled message are its own: large binaries need not be copied out of them.
-    this.decoder = this.large ??= this.makeDecoder("share")
-    this.decoder.open(result.payload, 0, result.payload.length, result.head.atoms)
-    this.take(result.head.control, result.head.atoms)
+    const { head, payload } = result
+    const large = this.decoder = this.large ??= this.makeDecoder("share")
+    large.open(payload, 0, payload.length, head)
+    this.take(Control.readUnsafe(large), head)
+    // The message is with whom it is for: nothing here keeps it alive until the next.
+    large.open(nothing, 0, 0)
     this.decoder = this.small
   }
 
@@ -231,6 +270,7 @@ export class Incoming {
     this.decoder = this.large ??= this.makeDecoder("share")
     this.decoder.open(payload, 0, payload.length, atoms)
     this.handle(control)
+    this.decoder.open(nothing, 0, 0)
     this.decoder = this.small
   }
 

@@ -31,6 +31,7 @@ export const limitsOf = (limits: LimitOptions | undefined): LimitSettings => ({
     maxFrameBytes: limits?.maxFrameBytes ?? 128 * mebibyte,
     maxFragmentBytes: limits?.maxFragmentBytes ?? 256 * mebibyte,
     maxFragments: limits?.maxFragments ?? 1024,
+    maxBegunBytes: limits?.maxBegunBytes ?? 64 * mebibyte,
     maxOutputBytes: limits?.maxOutputBytes ?? 8 * mebibyte,
     maxStalledBytes: limits?.maxStalledBytes ?? 512 * mebibyte,
     maxDepth: limits?.maxDepth ?? 1_048_576,
