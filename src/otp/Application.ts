@@ -17,36 +17,27 @@
  *
  * @since 0.1.0
  */
-import * as Cause from "effect/Cause"
-import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
-import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
 import * as Behaviour from "../process/Behaviour.ts"
 import type { StartError } from "../process/CallError.ts"
 import type { ExitReason } from "../process/ExitReason.ts"
 import type { Node } from "../process/Node.ts"
-import * as Process from "../process/Process.ts"
+import type * as Process from "../process/Process.ts"
 import type { Pid } from "../term/Pid.ts"
-import { controllerOf, defaultStopMillis, type Entry, nameKey } from "./internal/ApplicationController.ts"
-import { type Info, infosOf } from "./internal/ApplicationInfo.ts"
+import { controllerOf, nameOf } from "./internal/ApplicationController.ts"
 import type { Definition } from "./internal/ApplicationProcess.ts"
 import type { StartType } from "./internal/ApplicationRules.ts"
+import { type ErrorsOf, type ServicesOf, servicesOf, startWith } from "./internal/ApplicationStart.ts"
 import { layerBehaviour } from "./internal/LayerChild.ts"
 import type { StartFunction } from "./internal/SupervisorShell.ts"
-import {
-  ApplicationError,
-  type ApplicationStartError,
-  type NodeStopped,
-  type SupervisorStartError
-} from "./OtpError.ts"
+import { ApplicationError, type ApplicationStartError, type SupervisorStartError } from "./OtpError.ts"
 import type * as Supervisor from "./Supervisor.ts"
 
-export type { Info } from "./internal/ApplicationInfo.ts"
+export * from "./ApplicationInspection.ts"
+export * from "./ApplicationMain.ts"
 export type { StartType } from "./internal/ApplicationRules.ts"
 
 const TypeId = "~effect-otp/Application"
@@ -92,13 +83,6 @@ export interface Phase<out E, out R> {
   readonly name: string
   readonly run: Effect.Effect<unknown, E, R>
 }
-
-type ErrorsOf<Dependencies> = Dependencies extends ReadonlyArray<infer D>
-  ? D extends Application<string, infer E, infer _R> ? E : never
-  : never
-type ServicesOf<Dependencies> = Dependencies extends ReadonlyArray<infer D>
-  ? D extends Application<string, infer _E, infer R> ? R : never
-  : never
 
 /** What the process of an application provides itself. */
 type Provided = Scope.Scope | Process.CurrentProcess
@@ -244,8 +228,6 @@ const treeOf = (name: string, behaviour: Behaviour.Behaviour): StartFunction => 
  */
 export type Target = string | { readonly name: string }
 
-const nameOf = (target: Target): string => typeof target === "string" ? target : target.name
-
 // --- loading ---------------------------------------------------------------------------------------------------------
 
 /**
@@ -263,11 +245,6 @@ export const load = <Name extends string, E, R>(
       servicesOf<R>(),
       (services) => controller.load(application.definition, services)
     ))
-
-/** The services of an application, without those of the process that asks. */
-const servicesOf = <R>(): Effect.Effect<Context.Context<never>, never, R | Node> =>
-  // What is in the context is for the application to know, whose type asks for it.
-  Effect.map(Behaviour.services<R | Node>(), (context) => context as Context.Context<never>)
 
 /**
  * Forgets an application. Fails with `NotLoaded`, or `Running`.
@@ -290,19 +267,6 @@ export interface StartOptions {
   /** What the end of the application means to the node: by default its own `startType`, else `temporary`. */
   readonly startType?: StartType
 }
-
-const startWith = (
-  application: Any | string,
-  startType: StartType | undefined,
-  ensure: boolean
-): Effect.Effect<ReadonlyArray<Entry>, ApplicationError | ApplicationStartError<unknown>, Node> =>
-  Effect.flatMap(controllerOf, (controller) =>
-    Effect.flatMap(servicesOf<never>(), (services) =>
-      controller.start(
-        typeof application === "string" ? application : application.definition,
-        { startType, ensure },
-        services
-      )))
 
 const pidOf = (name: string): Effect.Effect<Pid, ApplicationError, Node> =>
   Effect.flatMap(controllerOf, ({ entries }) => {
@@ -410,194 +374,3 @@ export const layer = <Name extends string, E, R>(
       })
     )
   ) as Layer.Layer<never, ApplicationStartError<E> | ApplicationError, R | Node> // as the application says
-
-/**
- * Options of {@link run}.
- *
- * @category models
- * @since 0.1.0
- */
-export interface RunOptions {
-  /** The start type of applications that have none: `permanent`, as in an OTP release. */
-  readonly startType?: StartType
-  /**
-   * How long all applications together may take to stop when the node does: 25 seconds. What is left is killed then, and its
-   * finalizers have 5 seconds more, which makes 30 at most.
-   */
-  readonly timeout?: Duration.Input
-}
-
-/**
- * Runs applications as the main program of the node: starts them in order, each after what it needs, then waits. It ends
- * in one of three ways, each after all applications of the node have been stopped in reverse order of start:
- *
- * - it fails with `NodeStopped` when an application ends that takes the node along,
- * - it completes after {@link stopNode},
- * - it is interrupted (by SIGTERM, under `NodeRuntime.runMain`).
- *
- * A start that fails is its failure. Nothing can be started on the node afterwards.
- *
- * @example
- * ```ts
- * import { Effect } from "effect"
- * import { Application, Node, Supervisor } from "effect-otp"
- *
- * const Shop = Application.make("shop", {
- *   supervisor: Supervisor.make({ children: [Supervisor.worker("orders", Effect.never)] })
- * })
- *
- * const main = Application.run([Shop]).pipe(Effect.provide(Node.layerLocal()))
- * ```
- *
- * @category starting
- * @since 0.1.0
- */
-export const run = <const Applications extends ReadonlyArray<Any>>(
-  applications: Applications,
-  options?: RunOptions
-): Effect.Effect<
-  void,
-  ApplicationStartError<ErrorsOf<Applications>> | ApplicationError | NodeStopped,
-  ServicesOf<Applications> | Node
-> =>
-  Effect.flatMap(controllerOf, (controller) => {
-    controller.stopMillis = options?.timeout === undefined
-      ? defaultStopMillis
-      : Duration.toMillis(Duration.fromInputUnsafe(options.timeout))
-    const startType = options?.startType ?? "permanent"
-    return Effect.onExit(
-      Effect.andThen(
-        Effect.forEach(
-          applications,
-          (application) => startWith(application, application.definition.startType ?? startType, true),
-          { discard: true }
-        ),
-        controller.awaitStop
-      ),
-      () => controller.stopAll(controller.stopMillis)
-    )
-  }) as Effect.Effect<
-    void,
-    ApplicationStartError<ErrorsOf<Applications>> | ApplicationError | NodeStopped,
-    ServicesOf<Applications> | Node
-  > // the services are in the context that `startWith` takes them from
-
-/**
- * Stops the node (OTP's `init:stop`): all applications in reverse order of start, then all other processes. {@link run}
- * completes. Does not wait, since whoever asks may be one of those that end.
- *
- * @category stopping
- * @since 0.1.0
- */
-export const stopNode: Effect.Effect<void, never, Node> = Effect.map(
-  controllerOf,
-  (controller) => controller.stopNode()
-)
-
-/**
- * Waits until the node has stopped its applications; fails with `NodeStopped` when one of them is the cause.
- *
- * @category stopping
- * @since 0.1.0
- */
-export const awaitStop: Effect.Effect<void, NodeStopped, Node> = Effect.flatMap(
-  controllerOf,
-  (controller) => controller.awaitStop
-)
-
-/**
- * How the outcome of a main program becomes an exit code, for `NodeRuntime.runMain(main, { teardown })`: 0 also when it was
- * interrupted, since {@link run} has stopped everything in order by then. Everything else as Effect's own.
- *
- * @category running
- * @since 0.1.0
- */
-export const teardown: Runtime.Teardown = (exit, onExit) =>
-  Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause) ? onExit(0) : Runtime.defaultTeardown(exit, onExit)
-
-// --- inspection ------------------------------------------------------------------------------------------------------
-
-/**
- * What is known of an application; none when it is not loaded.
- *
- * @category inspection
- * @since 0.1.0
- */
-export const info = (target: Target): Effect.Effect<Option.Option<Info>, never, Node> =>
-  Effect.map(
-    infosOf(({ entries }) => {
-      const entry = entries.get(nameOf(target))
-      return entry === undefined ? [] : [entry]
-    }),
-    ([info]) => Option.fromUndefinedOr(info)
-  )
-
-/**
- * All applications that are loaded, running or not, in the order in which they were loaded.
- *
- * @category inspection
- * @since 0.1.0
- */
-export const loadedApplications: Effect.Effect<ReadonlyArray<Info>, never, Node> = infosOf(
-  ({ entries }) => [...entries.values()]
-)
-
-/**
- * The applications that run, the last started first.
- *
- * @category inspection
- * @since 0.1.0
- */
-export const whichApplications: Effect.Effect<ReadonlyArray<Info>, never, Node> = infosOf(
-  ({ running }) => [...running].reverse()
-)
-
-/**
- * The name of the application to which this process belongs; none outside of any.
- *
- * @category inspection
- * @since 0.1.0
- */
-export const current: Effect.Effect<Option.Option<string>, never, Process.CurrentProcess> = Effect.map(
-  Process.getEnv(nameKey),
-  // Only the controller writes this key.
-  (name) => name as Option.Option<string>
-)
-
-// --- environment -----------------------------------------------------------------------------------------------------
-
-/**
- * A value of the environment of an application; none when it has no such value or is not loaded. Its own processes use
- * `Process.getEnv`.
- *
- * @category environment
- * @since 0.1.0
- */
-export const getEnv = (target: Target, key: string): Effect.Effect<Option.Option<unknown>, never, Node> =>
-  Effect.map(controllerOf, ({ entries }) => {
-    const env = entries.get(nameOf(target))?.env
-    return env?.has(key) === true ? Option.some(env.get(key)) : Option.none()
-  })
-
-/**
- * Sets a value in the environment of a loaded application: for its next start, and at once for the processes of one that
- * runs. Fails with `NotLoaded`.
- *
- * @category environment
- * @since 0.1.0
- */
-export const setEnv = (
-  target: Target,
-  key: string,
-  value: unknown
-): Effect.Effect<void, ApplicationError, Node> =>
-  Effect.flatMap(controllerOf, ({ entries }) => {
-    const name = nameOf(target)
-    const entry = entries.get(name)
-    if (entry === undefined) {
-      return Effect.fail(new ApplicationError({ application: name, reason: "NotLoaded", path: [name] }))
-    }
-    entry.env.set(key, value)
-    entry.run?.process?.more.environment?.set(key, value)
-    return Effect.void
-  })

@@ -3,15 +3,8 @@
  *
  * @since 0.1.0
  */
-import type * as Cause from "effect/Cause"
 import * as Schema from "effect/Schema"
-
-// Explicit types of the base classes: declarations must be writable file by file (`isolatedDeclarations`).
-type ErrorOf<Self, Tag extends string, Fields extends Schema.Struct.Fields> = Schema.Class<
-  Self,
-  Schema.TaggedStruct<Tag, Fields>,
-  Cause.YieldableError
->
+import type { ErrorOf } from "./internal/SchemaClass.ts"
 
 const JournalErrorBase: ErrorOf<JournalError, "JournalError", {
   readonly journal: typeof Schema.String

@@ -6,18 +6,7 @@
 import type * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
-
-// Explicit types of the base classes: declarations must be writable file by file (`isolatedDeclarations`).
-type ErrorOf<Self, Tag extends string, Fields extends Schema.Struct.Fields> = Schema.Class<
-  Self,
-  Schema.TaggedStruct<Tag, Fields>,
-  Cause.YieldableError
->
-type ClassOf<Self, Tag extends string, Fields extends Schema.Struct.Fields> = Schema.Class<
-  Self,
-  Schema.TaggedStruct<Tag, Fields>,
-  {}
->
+import type { ClassOf, ErrorOf } from "./internal/SchemaClass.ts"
 
 // --- steps -----------------------------------------------------------------------------------------------------------
 

@@ -21,116 +21,40 @@
  *
  * @since 0.1.0
  */
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Result from "effect/Result"
-import * as Schema from "effect/Schema"
+import type * as Schema from "effect/Schema"
 import type { Compiled } from "../etf/Compiled.ts"
-import * as Etf from "../etf/EtfSchema.ts"
 import * as GenServer from "../otp/GenServer.ts"
-import * as Behaviour from "../process/Behaviour.ts"
-import type { CallError, StartError } from "../process/CallError.ts"
+import type * as Behaviour from "../process/Behaviour.ts"
+import type { StartError } from "../process/CallError.ts"
 import type { Context as HandlerContext, Handlers } from "../process/Handler.ts"
 import type * as Message from "../process/Message.ts"
-import { Node } from "../process/Node.ts"
+import type { Node } from "../process/Node.ts"
 import type * as Process from "../process/Process.ts"
 import * as ProcessRef from "../process/ProcessRef.ts"
 import type * as Protocol from "../process/Protocol.ts"
-import type { Options, Outcome } from "./CommitCore.ts"
+import type { Options } from "./CommitCore.ts"
+import type { Prepared, Work } from "./CommitWork.ts"
 import { CommitManager } from "./internal/CommitManager.ts"
-import { CommitMember, type Context, type Prepared as PreparedState } from "./internal/CommitMember.ts"
+import { CommitMember, type Context } from "./internal/CommitMember.ts"
 import { setup } from "./internal/CommitShell.ts"
 import {
-  type Answer,
   codec,
   Coordination,
   memberAt as addressOf,
-  memberId,
   Participation,
   type ParticipationMessage,
   type ToCoordinator,
-  type ToParticipant,
-  type TransactionStatus
+  type ToParticipant
 } from "./internal/CommitWire.ts"
 import type { Journal } from "./Journal.ts"
 import type { JournalError } from "./JournalError.ts"
 
-// --- work ------------------------------------------------------------------------------------------------------------
-
-/**
- * What a participant can be asked to prepare, and how it refuses: the contract between whoever begins transactions
- * and the participants of one kind.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Work<in out Q, in out E> {
-  /** The codec of requests, which travel and are written down as bytes. */
-  readonly request: Compiled<Q>
-  readonly refusal: Compiled<E>
-}
-
-/**
- * Makes the contract of the schema of requests and, if participants may refuse, that of refusals.
- *
- * @category constructors
- * @since 0.1.0
- */
-export const work = <Q, QI, E = never, EI = never>(options: {
-  readonly request: Schema.Codec<Q, QI>
-  readonly refusal?: Schema.Codec<E, EI>
-}): Work<Q, E> => ({
-  request: Etf.compile(options.request),
-  // Without a schema of refusals there is none to encode.
-  refusal: Etf.compile(options.refusal ?? Schema.Never as unknown as Schema.Codec<E, EI>)
-})
+export * from "./CommitAdministration.ts"
+export * from "./CommitTransaction.ts"
+export * from "./CommitWork.ts"
 
 // --- participants ----------------------------------------------------------------------------------------------------
-
-/**
- * That a participant has prepared its work. See {@link yes} and {@link readOnly}.
- *
- * @category models
- * @since 0.1.0
- */
-export class Prepared<out S> implements PreparedState {
-  readonly readOnly: boolean
-  /** Whether `state` is the next state; otherwise it stays as it is. */
-  readonly updates: boolean
-  readonly state: S
-
-  constructor(readOnly: boolean, updates: boolean, state: S) {
-    this.readOnly = readOnly
-    this.updates = updates
-    this.state = state
-  }
-}
-
-/**
- * The promise to commit if that is the outcome, with the state that keeps it: what is set aside or locked. Without a
- * state it stays as it is.
- *
- * @category votes
- * @since 0.1.0
- */
-export const yes = <S = never>(...state: readonly [] | readonly [state: S]): Prepared<S> =>
-  new Prepared(false, state.length > 0, state[0] as S) // not read when there is none
-
-/**
- * The vote of a participant that has nothing to commit: it does not hear of the outcome, and holds nothing.
- *
- * @category votes
- * @since 0.1.0
- */
-export const readOnly: Prepared<never> = new Prepared<never>(true, false, undefined as never) // not read
-
-/**
- * The refusal of a participant: the transaction is aborted. A handler that fails with a typed error says the same.
- *
- * @category votes
- * @since 0.1.0
- */
-export const no = <E>(refusal: E): Effect.Effect<never, E> => Effect.fail(refusal)
 
 /** What handlers of the participant's own protocol return: they read. */
 type Reads<M extends Message.Any, S> = {
@@ -384,247 +308,3 @@ export const coordinator: GenServer.GenServer<MemberOptions, never, JournalError
       format: (manager) => manager.status
       // Its messages are for the functions of this module.
     }) as unknown as GenServer.GenServer<MemberOptions, never, JournalError | StartError, Journal | Node>
-
-/**
- * Whom a name stands for: the process of that name on a node, by default on this one.
- *
- * @category models
- * @since 0.1.0
- */
-export type Named = string | { readonly name: string; readonly node?: string | undefined }
-
-/**
- * One participant's part of a transaction. `E` is how it may refuse. See {@link branch}.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Branch<out E> {
-  readonly participant: Named
-  /** The request in bytes. */
-  readonly work: Uint8Array
-  /** What a refusal in bytes says. */
-  readonly refusal: (bytes: Uint8Array) => Result.Result<E, Schema.SchemaError>
-}
-
-/**
- * A piece of work for a participant. A request that its schema refuses is a defect.
- *
- * @category transactions
- * @since 0.1.0
- */
-export const branch = <Q, E>(work: Work<Q, E>, participant: Named, request: Q): Branch<E> => ({
-  participant,
-  work: Result.getOrThrow(work.request.encode(request)),
-  refusal: work.refusal.decode
-})
-
-/**
- * All participants have said yes, and the decision is on disk: each has committed, except those that are `pending`
- * (`name@node`), which will as soon as they can.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Committed {
-  readonly _tag: "Committed"
-  readonly transaction: string
-  readonly pending: ReadonlyArray<string>
-}
-
-/**
- * Nobody commits, for these reasons.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Aborted<out E> {
-  readonly _tag: "Aborted"
-  readonly transaction: string
-  readonly reasons: ReadonlyArray<Reason<E>>
-}
-
-/**
- * Why a transaction was aborted. `branch` is the position in the list of branches, `participant` is `name@node`.
- *
- * `Refused`: the participant said no. `Unreachable`: it was not there, or ended before it voted. `TimedOut`: it has
- * not voted in time. `Overloaded`: it, or without a participant the coordinator, has as many transactions as it may.
- * `Invalid`: the participant does not understand the request, or its refusal is not understood.
- *
- * @category models
- * @since 0.1.0
- */
-export type Reason<E> =
-  | { readonly _tag: "Refused"; readonly branch: number; readonly participant: string; readonly refusal: E }
-  | { readonly _tag: "Unreachable"; readonly branch: number; readonly participant: string }
-  | { readonly _tag: "TimedOut"; readonly branch: number; readonly participant: string }
-  | { readonly _tag: "Overloaded"; readonly branch: number | undefined; readonly participant: string | undefined }
-  | { readonly _tag: "Invalid"; readonly branch: number; readonly participant: string; readonly detail: string }
-
-/** How the participants of branches may refuse. */
-type RefusalOf<B> = B extends Branch<infer E> ? E : never
-
-/**
- * Carries out a transaction: asks all participants to prepare their branches, and has them commit when all have said
- * yes.
- *
- * It ends when the outcome is decided, at most `timeout` (5 seconds) after the participants were asked and a sync of
- * the disk later. A commit is carried out before it ends, so that whoever asks a participant next sees it; it waits
- * for that as long again, and then names those that are `pending`.
- *
- * When the coordinator ends or cannot be reached this fails with a `CallError`, and so it does when a disk hangs for
- * 5 seconds more: then the outcome is not known to the caller. The transaction is decided all the same.
- *
- * @category transactions
- * @since 0.1.0
- */
-export const transact = <const B extends ReadonlyArray<Branch<unknown>>>(
-  coordinator: Process.Target | string,
-  branches: B,
-  options?: {
-    /** How long participants may take to vote. */
-    readonly timeout?: Duration.Input
-    /** Whether to wait until a commit is carried out by all participants, or only until it is decided: `applied`. */
-    readonly until?: "applied" | "decided"
-  }
-): Effect.Effect<Committed | Aborted<RefusalOf<B[number]>>, CallError, Node> =>
-  Effect.gen(function*() {
-    const { name: here } = yield* Node
-    const timeoutMillis = Duration.toMillis(options?.timeout ?? "5 seconds")
-    const answer = (yield* Behaviour.call(
-      Coordination.protocol,
-      targetOf(coordinator),
-      "Transact",
-      {
-        branches: branches.map(({ participant, work }) => ({ participant: idOf(participant, here), work })),
-        timeoutMillis,
-        applied: options?.until !== "decided"
-      },
-      { timeout: 2 * timeoutMillis + 5000 }
-      // The coordinator has made it.
-    )) as Answer
-    const { outcome, pending, reasons, transaction } = answer
-    return outcome === "Commit"
-      ? { _tag: "Committed", transaction, pending }
-      : { _tag: "Aborted", transaction, reasons: reasons.flatMap((reason) => explain(branches, reason)) }
-    // A call without errors of its own fails with those of any call; what refuses are the participants of the branches.
-  }) as Effect.Effect<Committed | Aborted<RefusalOf<B[number]>>, CallError, Node>
-
-const explain = (
-  branches: ReadonlyArray<Branch<unknown>>,
-  reason: Answer["reasons"][number]
-): ReadonlyArray<Reason<unknown>> => {
-  switch (reason._tag) {
-    case "Unreachable":
-    case "TimedOut":
-      return [reason]
-    case "Overloaded":
-      return [{ _tag: "Overloaded", branch: undefined, participant: undefined }]
-    case "Cancelled":
-      return []
-    case "Refused": {
-      const { branch, participant, refusal } = reason
-      if (refusal._tag !== "Refused") return [{ ...refusal, branch, participant }]
-      const decoded = branches[branch]!.refusal(refusal.refusal)
-      return Result.isSuccess(decoded)
-        ? [{ _tag: "Refused", branch, participant, refusal: decoded.success }]
-        : [{ _tag: "Invalid", branch, participant, detail: decoded.failure.message }]
-    }
-  }
-}
-
-const targetOf = (target: Process.Target | string): Process.Target =>
-  typeof target === "string" ? { name: target } : target
-
-const idOf = (named: Named, here: string): string =>
-  typeof named === "string" ? memberId(named, here) : memberId(named.name, named.node ?? here)
-
-// --- administration --------------------------------------------------------------------------------------------------
-
-const ask = (
-  member: Process.Target | string,
-  protocol: Protocol.Core,
-  tag: string,
-  payload: unknown
-): Effect.Effect<unknown, CallError, Node> =>
-  // The errors of an administrative call are those of any call; it has no own.
-  Behaviour.call(protocol, targetOf(member), tag, payload) as Effect.Effect<unknown, CallError, Node>
-
-/**
- * How a transaction, or one branch of it, is where it was asked for.
- *
- * @category administration
- * @since 0.1.0
- */
-export type { TransactionStatus }
-
-/**
- * The transactions that are not finished at a coordinator or a participant. At a participant `Prepared` means in
- * doubt: it waits for its coordinator. A `mismatch` stays until it is dismissed.
- *
- * @category administration
- * @since 0.1.0
- */
-export const status = (
-  member: Process.Target | string
-): Effect.Effect<ReadonlyArray<TransactionStatus>, CallError, Node> =>
-  ask(member, Participation.protocol, "TwoPhaseStatus", undefined) as Effect.Effect<
-    ReadonlyArray<TransactionStatus>,
-    CallError,
-    Node
-  > // both kinds answer alike
-
-/**
- * Decides by hand for a participant in doubt, when its coordinator will not come back in time, and gives the number
- * of branches. It ends when that is on disk.
- *
- * This may be the wrong way: the decision of the coordinator is compared with it when it becomes known, and a
- * mismatch is logged at both and shown by {@link status}.
- *
- * @category administration
- * @since 0.1.0
- */
-export const resolve = (
-  participant: Process.Target | string,
-  transaction: string,
-  outcome: Outcome
-): Effect.Effect<number, CallError, Node> =>
-  ask(participant, Participation.protocol, "TwoPhaseResolve", { transaction, outcome }) as Effect.Effect<
-    number,
-    CallError,
-    Node
-  > // as its schema says
-
-/**
- * Forgets what was decided by hand for a transaction, and whether it was right; gives the number of branches.
- *
- * @category administration
- * @since 0.1.0
- */
-export const dismiss = (
-  participant: Process.Target | string,
-  transaction: string
-): Effect.Effect<number, CallError, Node> =>
-  ask(participant, Participation.protocol, "TwoPhaseDismiss", { transaction }) as Effect.Effect<
-    number,
-    CallError,
-    Node
-  > // as its schema says
-
-/**
- * Has a coordinator forget a committed transaction whose participants have not all acknowledged, and never will:
- * their machines are gone. One that comes back after all is told to abort, against the others. True when there was
- * such a transaction.
- *
- * @category administration
- * @since 0.1.0
- */
-export const forget = (
-  coordinator: Process.Target | string,
-  transaction: string
-): Effect.Effect<boolean, CallError, Node> =>
-  ask(coordinator, Coordination.protocol, "TwoPhaseForget", { transaction }) as Effect.Effect<
-    boolean,
-    CallError,
-    Node
-  > // as its schema says

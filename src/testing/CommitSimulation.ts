@@ -17,10 +17,10 @@
  *
  * @since 0.1.0
  */
-import * as Result from "effect/Result"
 import * as CommitCore from "../saga/CommitCore.ts"
 import { Host, type Wear } from "./internal/CommitHost.ts"
 import { SimulatedNetwork, Simulator } from "./internal/Simulator.ts"
+import { problemsOf, report, Violation } from "./internal/Verdict.ts"
 
 /** Work is the number of an account to be locked; a refusal says why. */
 type Coordination = CommitCore.Coordination<number, string>
@@ -94,8 +94,6 @@ export interface Run {
   /** What happened, when it was traced. */
   readonly schedule: ReadonlyArray<string>
 }
-
-class Violation extends Error {}
 
 const keyOf = ({ branch, transaction }: CommitCore.About): string => `${transaction}#${branch}`
 
@@ -459,7 +457,7 @@ class World {
       host.pausedUntil = 0
       if (!host.up) host.start()
     }
-    this.until(simulator.now + 5000, () => this.resting(), "not everything has come to its end five seconds later")
+    simulator.until(simulator.now + 5000, () => this.resting(), "not everything has come to its end five seconds later")
     for (const { id, locks } of this.participants) {
       for (const [account, key] of locks) throw new Violation(`${id} keeps account ${account} locked for ${key}`)
     }
@@ -487,7 +485,7 @@ class World {
     for (let tries = 0; tries < 30 && truth.counts.committed === committed; tries++) {
       const branches = this.participants.map(({ id }) => ({ participant: id, work: 0 }))
       const transaction = this.coordinators[0]!.begin(branches, 1000)
-      this.until(
+      simulator.until(
         simulator.now + 1500,
         () => truth.told.has(transaction) && this.resting(),
         `${transaction} has not come to its end without any fault`
@@ -516,16 +514,6 @@ class World {
       this.simulator.note(() => `${id} on disk: ${JSON.stringify([...disk.values()])}`)
     }
   }
-
-  private until(limit: number, holds: () => boolean, otherwise: string): void {
-    while (!holds()) if (!this.simulator.step(limit)) throw new Violation(otherwise)
-  }
-
-  /** Runs for a while. */
-  pass(millis: number): void {
-    const end = this.simulator.now + millis
-    while (this.simulator.step(end));
-  }
 }
 
 /**
@@ -538,19 +526,11 @@ export const run = (seed: number, given: Partial<Options> = {}): Run => {
   const all: Options = { millis: 3000, traced: false, core: CommitCore, ...given }
   const world = new World(seed, all)
   const { simulator, truth } = world
-  const problems: Array<string> = []
-  const found = Result.try({
-    try: () => {
-      world.pass(all.millis)
-      world.recover()
-    },
-    catch: (error) => error
+  const problems = problemsOf(() => {
+    simulator.pass(all.millis)
+    world.recover()
   })
-  if (Result.isFailure(found)) {
-    if (!(found.failure instanceof Violation)) throw found.failure
-    problems.push(found.failure.message)
-    world.describe()
-  }
+  if (problems.length > 0) world.describe()
   return {
     seed,
     simulatedMillis: simulator.now,
@@ -568,7 +548,5 @@ export const run = (seed: number, given: Partial<Options> = {}): Run => {
  * @category running
  * @since 0.1.0
  */
-export const explain = (seed: number, options: Partial<Options> = {}): string => {
-  const { problems, schedule } = run(seed, { ...options, traced: true })
-  return [`seed ${seed}`, ...schedule.slice(-200), ...problems.map((problem) => `VIOLATED: ${problem}`)].join("\n")
-}
+export const explain = (seed: number, options: Partial<Options> = {}): string =>
+  report(run(seed, { ...options, traced: true }))

@@ -5,6 +5,7 @@
  */
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
 import type * as Path from "effect/Path"
@@ -59,6 +60,29 @@ const addressOf = (
         : Effect.succeed(pid)
     })
 
+/** What `call` and `cast` take: to whom, what, and how to get there. */
+const message = {
+  node: Connect.node,
+  process,
+  request,
+  connection: Connect.flags,
+  json: Output.json
+}
+
+type Message = Command.Command.Config.Infer<typeof message>
+
+/** Connects to the node of a process and uses the address of that process. */
+const reaching = <R>(
+  { connection, json, node, process }: Message,
+  use: (address: Address, timeout: Duration.Duration) => Effect.Effect<void, CommandError, R>
+) =>
+  Output.reported(
+    json,
+    Connect.withNode(connection, node, ({ timeout }) =>
+      Effect.flatMap(addressOf({ node, timeout }, process), (address) =>
+        use(address, timeout)))
+  )
+
 /** A term on one line, identifiers as the node itself prints them. */
 const text = (term: Term, node: string): string => print(term, { unicode: true, node })
 
@@ -69,47 +93,39 @@ const answer = (json: boolean, node: string, about: object, term: Term): Effect.
     text(term, node)
   )
 
-export const call: Subcommand<"call", Network | FileSystem.FileSystem | Path.Path> = Command.make("call", {
-  node: Connect.node,
-  process,
-  request,
-  connection: Connect.flags,
-  json: Output.json
-}, ({ connection, json, node, process, request }) =>
-  Output.reported(
-    json,
-    Connect.withNode(connection, node, ({ timeout }) =>
-      Effect.gen(function*() {
-        const address = yield* addressOf({ node, timeout }, process)
-        const reply = yield* Effect.mapError(
+export const call: Subcommand<"call", Network | FileSystem.FileSystem | Path.Path> = Command.make(
+  "call",
+  message,
+  (given) =>
+    reaching(given, (address, timeout) => {
+      const { json, node, process, request } = given
+      return Effect.flatMap(
+        Effect.mapError(
           Node.callTerm(address, request, { timeout }),
           (error) => Remote.ofCall(node, process, error)
-        )
-        yield* answer(json, node, { process }, reply)
-      }))
-  )).pipe(
-    Command.withDescription(
-      "Call a process (gen_server:call/3) with a term in the syntax of Erlang, and print its reply"
-    ),
-    Command.withShortDescription("Call a process with a term"),
-    Command.withExamples([
-      { command: "effect-otp call shop@127.0.0.1 counter '{add, 2}'" },
-      { command: "effect-otp call shop@127.0.0.1 counter get --json", description: "the reply as JSON" }
-    ])
-  )
+        ),
+        (reply) => answer(json, node, { process }, reply)
+      )
+    })
+).pipe(
+  Command.withDescription(
+    "Call a process (gen_server:call/3) with a term in the syntax of Erlang, and print its reply"
+  ),
+  Command.withShortDescription("Call a process with a term"),
+  Command.withExamples([
+    { command: "effect-otp call shop@127.0.0.1 counter '{add, 2}'" },
+    { command: "effect-otp call shop@127.0.0.1 counter get --json", description: "the reply as JSON" }
+  ])
+)
 
-export const cast: Subcommand<"cast", Network | FileSystem.FileSystem | Path.Path> = Command.make("cast", {
-  node: Connect.node,
-  process,
-  request,
-  connection: Connect.flags,
-  json: Output.json
-}, ({ connection, json, node, process, request }) =>
-  Output.reported(
-    json,
-    Connect.withNode(connection, node, ({ timeout }) =>
+export const cast: Subcommand<"cast", Network | FileSystem.FileSystem | Path.Path> = Command.make(
+  "cast",
+  message,
+  (given) =>
+    reaching(given, (address) =>
       Effect.gen(function*() {
-        yield* Node.castTerm(yield* addressOf({ node, timeout }, process), request)
+        const { json, node, process, request } = given
+        yield* Node.castTerm(address, request)
         // Signals arrive in order: when the node answers, it has the message.
         if ((yield* Node.ping(node)) === "pang") {
           return yield* new CommandError({
@@ -119,13 +135,13 @@ export const cast: Subcommand<"cast", Network | FileSystem.FileSystem | Path.Pat
         }
         yield* Output.show(json, { node, process, sent: text(request, node) }, "ok")
       }))
-  )).pipe(
-    Command.withDescription(
-      "Send a process a message that it does not answer (gen_server:cast/2). Nobody says whether there is such a process"
-    ),
-    Command.withShortDescription("Send a process a message"),
-    Command.withExamples([{ command: "effect-otp cast shop@127.0.0.1 counter reset" }])
-  )
+).pipe(
+  Command.withDescription(
+    "Send a process a message that it does not answer (gen_server:cast/2). Nobody says whether there is such a process"
+  ),
+  Command.withShortDescription("Send a process a message"),
+  Command.withExamples([{ command: "effect-otp cast shop@127.0.0.1 counter reset" }])
+)
 
 export const rpc: Subcommand<"rpc", Network | FileSystem.FileSystem | Path.Path> = Command.make("rpc", {
   node: Connect.node,

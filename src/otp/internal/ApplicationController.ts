@@ -32,6 +32,10 @@ export const defaultStopMillis = 25_000
 /** The key under which processes find the name of the application they belong to. */
 export const nameKey = "effect-otp:application"
 
+/** The name of an application that is given by it, or as itself. */
+export const nameOf = (target: string | { readonly name: string }): string =>
+  typeof target === "string" ? target : target.name
+
 type StartFailure = ApplicationError | ApplicationStartError<unknown>
 
 /** A run of an application, from the beginning of its start to its end. */
@@ -76,9 +80,6 @@ const Starting: Context.Reference<ReadonlyArray<string>> = Context.Reference<Rea
   "effect-otp/Application/Starting",
   { defaultValue: () => [] }
 )
-
-const nameOf = (dependency: string | Definition): string =>
-  typeof dependency === "string" ? dependency : dependency.name
 
 /** What was done about an application that is needed: it runs, it was started, or there is something to wait for. */
 type Found = undefined | Entry | Deferred.Deferred<void>

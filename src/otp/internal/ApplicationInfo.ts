@@ -9,7 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { Node } from "../../process/Node.ts"
 import type { Pid } from "../../term/Pid.ts"
-import { type ApplicationController, controllerOf, type Entry } from "./ApplicationController.ts"
+import { type ApplicationController, controllerOf, type Entry, nameOf } from "./ApplicationController.ts"
 import type { StartType } from "./ApplicationRules.ts"
 
 /**
@@ -42,7 +42,7 @@ const infoOf = ({ definition, env, run }: Entry, now: number): Info => ({
   version: definition.version,
   status: run?.status ?? "loaded",
   startType: Option.fromUndefinedOr(run?.type ?? definition.startType),
-  applications: definition.applications.map((other) => typeof other === "string" ? other : other.name),
+  applications: definition.applications.map(nameOf),
   pid: Option.fromUndefinedOr(run?.process?.pid),
   tree: Option.fromUndefinedOr(run?.top?.pid),
   uptime: run === undefined || run.status === "starting"

@@ -3,11 +3,11 @@
  *
  * @since 0.1.0
  */
-import type * as Cause from "effect/Cause"
 import * as Schema from "effect/Schema"
 import type { Pid } from "../../term/Pid.ts"
 import type { Reference } from "../../term/Reference.ts"
 import type { Term } from "../../term/Term.ts"
+import type { ErrorOf } from "./SchemaClass.ts"
 
 /**
  * The name of a group: a string or any term. A string travels as a binary; what Erlang calls `workers` is
@@ -17,12 +17,6 @@ import type { Term } from "../../term/Term.ts"
  * @since 0.1.0
  */
 export type Group = string | Term
-
-type ErrorOf<Self, Tag extends string, Fields extends Schema.Struct.Fields> = Schema.Class<
-  Self,
-  Schema.TaggedStruct<Tag, Fields>,
-  Cause.YieldableError
->
 
 const NotJoinedBase: ErrorOf<
   NotJoined,

@@ -12,7 +12,6 @@
  *
  * @since 0.1.0
  */
-import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as PubSub from "effect/PubSub"
@@ -26,11 +25,13 @@ import * as RaftCore from "../RaftCore.ts"
 import type { Entry, MemberId, Membership, Snapshot } from "../RaftEntry.ts"
 import type { RaftStorageError } from "../RaftError.ts"
 import type { Storage } from "../RaftStorage.ts"
+import * as Calls from "./calls.ts"
 import * as Machine from "./Machine.ts"
 import * as MessageBytes from "./MessageBytes.ts"
 import { Outboxes } from "./Outboxes.ts"
 import { RecordReader, RecordWriter } from "./Records.ts"
 import { Sessions } from "./Sessions.ts"
+import { WaitingReads } from "./WaitingReads.ts"
 
 /** How a member is set up. */
 export interface Setup {
@@ -78,15 +79,6 @@ interface Waiting {
   readonly since: number
 }
 
-/** A read whose caller waits here. */
-interface Reading {
-  readonly call: Call
-  readonly run: (state: unknown) => Machine.Outcome
-  /** Once the leader has said so. */
-  index: number | undefined
-  readonly since: number
-}
-
 /** An administrative request that waits for its entry. */
 interface Changing {
   readonly call: Call
@@ -101,18 +93,8 @@ type Asked =
   | { readonly _tag: "Changing"; readonly changing: Changing }
   | { readonly _tag: "Transferring"; readonly call: Call }
 
-/** Casts, and calls from other nodes, whose callers cannot be asked whether they still wait, are given up after so long. */
-const forgetAfterMillis = 60_000
 /** An unanswered command is sent again after one election timeout, then two, at most so many: a slow leader needs no more. */
 const mostPatience = 8
-
-/** Whether nobody waits for an answer any more. */
-const givenUp = ({ call, since }: Pick<Waiting, "call" | "since">, now: number): boolean => {
-  if (call?.fiber !== undefined) return call.done || call.abandoned
-  if (now - since <= forgetAfterMillis) return false
-  call?.failWith(new CallError.CallTimeout({ timeoutMillis: forgetAfterMillis }))
-  return true
-}
 
 class Alarm extends Behaviour.Timer {
   private readonly ring: () => void
@@ -140,7 +122,7 @@ export class Engine {
   private readonly outboxes: Outboxes
   private readonly asked = new Map<number, Asked>()
   private readonly commands = new Map<number, Waiting>()
-  private readonly reads = new Map<number, Reading>()
+  private readonly reads: WaitingReads
   private readonly changes = new Set<Changing>()
   private core: Core
   private state: unknown
@@ -148,9 +130,6 @@ export class Engine {
   private applied: number
   private refs = 0
   private alarmAt = Infinity
-  /** Whether the reads that have come in this turn are about to be asked for. */
-  private asking = false
-  private readsAskedAt = -Infinity
   private proposals: Array<{ readonly ref: number; readonly command: Uint8Array; readonly size: number }> = []
   private readonly now: () => number
 
@@ -171,6 +150,7 @@ export class Engine {
     this.writes = writes
     this.outboxes = new Outboxes(setup.send, setup.fork)
     this.now = () => instance.node.timers.now()
+    this.reads = new WaitingReads(this.now, setup.fork, () => this.askToRead())
     this.state = machine.initial
     this.sessions = new Sessions()
     this.applied = 0
@@ -213,20 +193,14 @@ export class Engine {
       call?.failWith(new CallError.MailboxFull({ capacity: this.setup.maxWaiting }))
       return
     }
-    const since = this.now()
     const ref = ++this.refs
     if (operation.reads) {
       // A cast is never a read.
-      this.reads.set(ref, {
-        call: call!,
-        run: (state) => Machine.run(operation, payload, state),
-        index: undefined,
-        since
-      })
-      return this.askSoon()
+      return this.reads.add(ref, call!, (state) => Machine.run(operation, payload, state))
     }
     const bytes = operation.payload.encode(payload)
-    if (Result.isFailure(bytes)) return this.die(call, bytes.failure)
+    if (Result.isFailure(bytes)) return Calls.die(call, bytes.failure)
+    const since = this.now()
     const waiting: Waiting = {
       serial: ref,
       tag,
@@ -413,7 +387,7 @@ export class Engine {
       waiting.tries = 0
       this.dispatch(waiting)
     }
-    if (this.reads.size > 0) this.askSoon()
+    this.reads.askSoon()
   }
 
   /** Sends again what was not answered, and forgets what nobody waits for. */
@@ -423,17 +397,12 @@ export class Engine {
     const patience = core.options.electionTimeout
     const leads = core.leader === setup.id
     for (const waiting of this.commands.values()) {
-      if (givenUp(waiting, now)) this.commands.delete(waiting.serial)
+      if (Calls.isGivenUp(waiting, now)) this.commands.delete(waiting.serial)
       // What is in the leader's own log is committed, or another term begins.
       else if (leads && waiting.proposedIn === core.term) continue
       else if (now - waiting.sentAt >= patience * Math.min(waiting.tries, mostPatience)) this.dispatch(waiting)
     }
-    let unasked = false
-    for (const [ref, reading] of this.reads) {
-      if (givenUp(reading, now)) this.reads.delete(ref)
-      else if (reading.index === undefined) unasked = true
-    }
-    if (unasked && now - this.readsAskedAt >= patience) this.askToRead()
+    this.reads.repeat(patience)
   }
 
   private apply(entry: Entry<Uint8Array>): void {
@@ -474,13 +443,7 @@ export class Engine {
     if (waiting === undefined) return
     this.commands.delete(serial)
     if (waiting.call === undefined) return
-    this.end(waiting.call, Machine.read(this.machine.operations.get(waiting.tag)!, answer))
-  }
-
-  /** Ends a call. What its protocol does not know becomes a failure of the call itself. */
-  private end(call: Call, exit: Exit.Exit<unknown, unknown>): void {
-    if (Exit.isFailure(exit) && Cause.hasDies(exit.cause)) this.die(call, Cause.squash(exit.cause))
-    else call.complete(exit)
+    Calls.end(waiting.call, Machine.read(this.machine.operations.get(waiting.tag)!, answer))
   }
 
   private settleFromSessions(): void {
@@ -491,29 +454,11 @@ export class Engine {
     }
   }
 
-  private die(call: Call | undefined, defect: unknown): void {
-    call?.failWith(new CallError.ProcessExit({ exitReason: ExitReason.error(defect) }))
-  }
-
   // --- reads ---
-
-  /** Reads that come in one turn share one question. */
-  private askSoon(): void {
-    if (this.asking) return
-    this.asking = true
-    this.setup.fork(Effect.andThen(
-      Effect.yieldNow,
-      Effect.sync(() => {
-        this.asking = false
-        this.askToRead()
-      })
-    ))
-  }
 
   /** Asks the leader for an index that is good for all reads that have come so far. */
   private askToRead(): void {
     const { core, setup } = this
-    this.readsAskedAt = this.now()
     const ref = this.refs
     if (core.leader === undefined) return
     if (core.leader !== setup.id) {
@@ -524,22 +469,13 @@ export class Engine {
     this.feed({ _tag: "Read", ref: asked })
   }
 
-  /** What has been applied up to an index may be read by all reads up to a number. */
   private readable(upTo: number, index: number): void {
-    for (const [ref, reading] of this.reads) {
-      if (ref > upTo) break
-      reading.index ??= index
-    }
+    this.reads.readable(upTo, index)
     if (this.applied >= index) this.answerReads()
   }
 
   private answerReads(): void {
-    for (const [ref, { call, index, run }] of this.reads) {
-      if (index === undefined || index > this.applied) continue
-      this.reads.delete(ref)
-      const { exit } = run(this.state)
-      if (exit !== undefined) this.end(call, exit)
-    }
+    this.reads.answer(this.applied, this.state)
   }
 
   // --- answers of the core ---

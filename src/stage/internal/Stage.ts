@@ -13,18 +13,17 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Behaviour from "../../process/Behaviour.ts"
 import * as ExitReason from "../../process/ExitReason.ts"
-import type * as Message from "../../process/Message.ts"
 import type { Service as NodeService } from "../../process/Node.ts"
 import type * as Process from "../../process/Process.ts"
-import * as Protocol from "../../process/Protocol.ts"
 import { isTransition, stop, Transition } from "../../process/Transition.ts"
-import type { Pid } from "../../term/Pid.ts"
 import { isReference, type Reference } from "../../term/Reference.ts"
 import { print, type Term } from "../../term/Term.ts"
 import type { ConsumerOptions } from "../Dispatcher.ts"
 import * as Intake from "../Intake.ts"
 import { Outlet } from "../Outlet.ts"
 import { SubscribeError } from "../StageError.ts"
+import { Consumers } from "./Consumers.ts"
+import { Outgoing } from "./Outgoing.ts"
 import * as StageMessage from "./StageMessage.ts"
 import {
   type Callback,
@@ -64,10 +63,6 @@ class Tick extends Behaviour.Timer {
   }
 }
 
-const tagText = (tag: Term): string => isReference(tag) ? `${tag.creation}${tag.toString()}` : print(tag)
-
-const partyKey = ([pid, tag]: StageMessage.Party): string => `${pid.creation}${pid.toString()}${tagText(tag)}`
-
 const budget = 256
 
 /** The most that one consumer may have asked for and not received: a producer is to make that many at once. */
@@ -80,18 +75,14 @@ export class Stage {
   user: unknown
   /** Events that came without having been asked for. */
   excess = 0
-  private readonly node: NodeService
   private readonly definition: Definition
-  private readonly outgoing: Protocol.Core
+  private readonly outgoing: Outgoing
   /** By the key of their reference, and those that wait for their confirmation are not here any more. */
   private readonly upstreams = new Map<number, Upstream>()
-  private readonly downstreams = new Map<string, Downstream>()
-  private readonly byId = new Map<number, Downstream>()
-  private readonly monitors = new Map<number, Downstream>()
+  private readonly consumers: Consumers
   private ids = 0
   private tasks: Array<Task> = []
   private inputs: Array<Input> = []
-  private sends: Array<Effect.Effect<void>> = []
   private timer: Tick | undefined = undefined
   private warned = false
 
@@ -103,21 +94,18 @@ export class Stage {
     seed: number
   ) {
     this.instance = instance
-    this.node = node
     this.definition = definition
     this.user = user
     this.outlet = definition.outlet === undefined ? undefined : new Outlet({ ...definition.outlet, seed })
-    const messages = definition.produces === undefined
-      ? [StageMessage.toProducer]
-      : [StageMessage.toProducer, definition.produces]
-    this.outgoing = Protocol.make(definition.name, ...messages).protocol
+    this.outgoing = new Outgoing(instance, node, definition)
+    this.consumers = new Consumers(instance.node)
   }
 
   // --- what others say -----------------------------------------------------------------------------------------------
 
   /** A consumer speaks. */
   fromConsumer({ from, message }: StageMessage.ToProducer): Outcome {
-    const known = this.downstreams.get(partyKey(from))
+    const known = this.consumers.get(from)
     switch (message._tag) {
       case "Subscribe":
         this.accept(from, known, message)
@@ -148,7 +136,7 @@ export class Stage {
     if (known !== undefined) return this.drop(known, ExitReason.error("duplicated_subscription"))
     const [pid, tag] = from
     const before = StageMessage.readCurrent(current)
-    const replaced = before === undefined ? undefined : this.downstreams.get(partyKey([pid, before.tag]))
+    const replaced = before === undefined ? undefined : this.consumers.get([pid, before.tag])
     if (replaced !== undefined) this.drop(replaced, before!.reason)
     const id = ++this.ids
     // The selector is of the type of the events, which the constructor of the subscription has checked.
@@ -157,33 +145,28 @@ export class Stage {
     const peer: Downstream = {
       role: "consumer",
       id,
-      key: partyKey(from),
       pid,
       tag,
       monitor: Behaviour.monitor(this.instance, pid),
       asked: 0
     }
-    this.downstreams.set(peer.key, peer)
-    this.byId.set(id, peer)
-    this.monitors.set(this.keyOf(peer.monitor)!, peer)
+    this.consumers.add(peer)
     if (this.definition.subscribed !== undefined) this.tasks.push({ _tag: "Subscribed", peer })
   }
 
   private refuse([pid, tag]: StageMessage.Party, reason: string): void {
-    this.toConsumer(pid, tag, { _tag: "Cancel", reason: ExitReason.error(reason) })
+    this.outgoing.toConsumer(pid, tag, { _tag: "Cancel", reason: ExitReason.error(reason) })
   }
 
   /** Ends the subscription of a consumer, and tells it. */
   private drop(peer: Downstream, reason: ExitReason.ExitReason): void {
     Behaviour.demonitor(this.instance, peer.monitor)
-    this.toConsumer(peer.pid, peer.tag, { _tag: "Cancel", reason })
+    this.outgoing.toConsumer(peer.pid, peer.tag, { _tag: "Cancel", reason })
     this.forget(peer, reason)
   }
 
   private forget(peer: Downstream, reason: ExitReason.ExitReason): void {
-    this.downstreams.delete(peer.key)
-    this.byId.delete(peer.id)
-    this.monitors.delete(this.keyOf(peer.monitor)!)
+    this.consumers.delete(peer)
     this.outlet!.cancel(peer.id)
     if (this.definition.cancelled !== undefined) this.tasks.push({ _tag: "Cancelled", peer, reason, stop: false })
   }
@@ -194,7 +177,7 @@ export class Stage {
     if ("_tag" in message) {
       if (upstream !== undefined) this.lose(upstream, StageMessage.readReason(message.reason))
     } else if (upstream === undefined) {
-      this.toProducer(pid, tag, { _tag: "Cancel", reason: ExitReason.error("unknown_subscription") })
+      this.outgoing.toProducer(pid, tag, { _tag: "Cancel", reason: ExitReason.error("unknown_subscription") })
     } else this.receive(upstream, message)
     return this.proceed()
   }
@@ -238,7 +221,7 @@ export class Stage {
   down(ref: Reference, reason: ExitReason.ExitReason): Outcome | undefined {
     const key = this.keyOf(ref)
     if (key === undefined) return undefined
-    const downstream = this.monitors.get(key)
+    const downstream = this.consumers.monitoredBy(key)
     if (downstream !== undefined) {
       this.forget(downstream, reason)
       return this.proceed()
@@ -257,10 +240,10 @@ export class Stage {
     this.warn(`a message of ${from.party[0]} does not fit: ${print(term as Term, { maxLength: 200 })}`)
     if (from.toConsumer) {
       const upstream = this.upstreamOf(from.party[1])
-      this.toProducer(from.party[0], from.party[1], { _tag: "Cancel", reason })
+      this.outgoing.toProducer(from.party[0], from.party[1], { _tag: "Cancel", reason })
       if (upstream !== undefined) this.lose(upstream, reason)
     } else {
-      const known = this.downstreams.get(partyKey(from.party))
+      const known = this.consumers.get(from.party)
       if (known === undefined) this.refuse(from.party, "malformed_message")
       else this.drop(known, reason)
     }
@@ -299,8 +282,8 @@ export class Stage {
     this.upstreams.set(this.keyOf(tag)!, upstream)
     const { partition, weight } = request
     const options = { maxDemand, minDemand, cancel, selector, partition, weight }
-    this.toProducer(target, tag, { _tag: "Subscribe", current, options })
-    if (ask > 0) this.toProducer(target, tag, { _tag: "Ask", count: ask })
+    this.outgoing.toProducer(target, tag, { _tag: "Subscribe", current, options })
+    if (ask > 0) this.outgoing.toProducer(target, tag, { _tag: "Ask", count: ask })
     if (this.definition.subscribed !== undefined) this.tasks.push({ _tag: "Subscribed", peer: upstream })
     return Effect.succeed(tag)
   }
@@ -318,7 +301,7 @@ export class Stage {
         this.disown(before)
         const target = this.upstreamOf(made)!.target
         // The same producer was told with the subscription.
-        if (!sameTarget(target, before.target)) this.toProducer(before.target, tag, { _tag: "Cancel", reason })
+        if (!sameTarget(target, before.target)) this.outgoing.toProducer(before.target, tag, { _tag: "Cancel", reason })
       }))
   }
 
@@ -326,11 +309,10 @@ export class Stage {
   cancel(tag: Term, reason: ExitReason.ExitReason): Outcome {
     const upstream = this.upstreamOf(tag)
     if (upstream !== undefined) {
-      this.toProducer(upstream.target, upstream.tag, { _tag: "Cancel", reason })
+      this.outgoing.toProducer(upstream.target, upstream.tag, { _tag: "Cancel", reason })
       this.lose(upstream, reason)
     } else {
-      const text = tagText(tag)
-      for (const peer of this.downstreams.values()) if (tagText(peer.tag) === text) this.drop(peer, reason)
+      for (const peer of this.consumers.tagged(tag)) this.drop(peer, reason)
     }
     return this.proceed()
   }
@@ -414,7 +396,7 @@ export class Stage {
       if (task === undefined) return this.conclude(stay)
       const decided = this.perform(task)
       if (Effect.isEffect(decided) && !Exit.isExit(decided)) {
-        const sends = this.takeSends()
+        const sends = this.outgoing.take()
         // A failure is no answer to whatever message has led here.
         const run = Effect.orDie(decided as Effect.Effect<unknown, unknown>)
         return Effect.flatMap(
@@ -429,7 +411,7 @@ export class Stage {
         : this.conclude(stop(ExitReason.fromCause(decided.cause as Cause.Cause<unknown>)))
       if (stopped !== undefined) return stopped
     }
-    const sends = this.takeSends() ?? Effect.void
+    const sends = this.outgoing.take() ?? Effect.void
     return Effect.flatMap(Effect.andThen(sends, Effect.yieldNow), () => toEffect(this.proceed()))
   }
 
@@ -497,10 +479,10 @@ export class Stage {
     const work = outlet.flush()
     if (work !== undefined) {
       for (const { consumer, events } of work.deliveries) {
-        const peer = this.byId.get(consumer)
+        const peer = this.consumers.withId(consumer)
         if (peer === undefined) continue
         peer.asked -= events.length
-        this.toConsumer(peer.pid, peer.tag, events)
+        this.outgoing.toConsumer(peer.pid, peer.tag, events)
       }
       for (const value of work.markers) this.tasks.push({ _tag: "Info", value })
       if (work.demand > 0 && this.definition.demand !== undefined) {
@@ -515,47 +497,12 @@ export class Stage {
   }
 
   private demandOf(upstream: Upstream, count: number): void {
-    if (count > 0 && upstream.alive) this.toProducer(upstream.target, upstream.tag, { _tag: "Ask", count })
-  }
-
-  private toConsumer(pid: Pid, tag: Term, message: StageMessage.ToConsumer["message"]): void {
-    // A stage that produces nothing refuses: any form of the message will do.
-    this.send(this.definition.produces ?? refusal, pid, { from: [this.instance.pid, tag], message })
-  }
-
-  private toProducer(target: Process.Target, tag: Term, message: StageMessage.ProducerRequest): void {
-    this.send(StageMessage.toProducer, target, { from: [this.instance.pid, tag], message })
-  }
-
-  private send(
-    message: Message.Any,
-    target: Process.Target,
-    payload: StageMessage.ToProducer | StageMessage.ToConsumer
-  ): void {
-    const { node } = this.instance
-    const address = "address" in target ? target.address : target
-    if (!node.isRemote(address)) {
-      const process = node.resolve(address)
-      if (process !== undefined) Behaviour.insist(process, message, payload)
-      return
-    }
-    const core = message === refusal ? refusalProtocol : this.outgoing
-    const ref = Behaviour.refAt(this.node, core, address) as {
-      readonly [tag: string]: (payload: unknown) => Effect.Effect<void>
-    }
-    this.sends.push(ref[message._tag]!(StageMessage.forWire(payload)))
-  }
-
-  private takeSends(): Effect.Effect<void> | undefined {
-    const { sends } = this
-    if (sends.length === 0) return undefined
-    this.sends = []
-    return sends.length === 1 ? sends[0]! : Effect.forEach(sends, (send) => send, { discard: true })
+    if (count > 0 && upstream.alive) this.outgoing.toProducer(upstream.target, upstream.tag, { _tag: "Ask", count })
   }
 
   private conclude(transition: Transition<unknown, never, never>): Outcome {
     this.flush()
-    const sends = this.takeSends()
+    const sends = this.outgoing.take()
     return sends === undefined ? transition : Effect.as(sends, transition)
   }
 
@@ -582,7 +529,7 @@ export class Stage {
     return {
       state: this.definition.format === undefined ? this.user : this.definition.format(this.user as never),
       producers: this.upstreams.size,
-      consumers: this.downstreams.size,
+      consumers: this.consumers.size,
       outstanding: [...this.upstreams.values()].reduce((sum, { intake }) => sum + intake.outstanding, 0),
       excess: this.excess,
       ...(outlet === undefined ? {} : {
@@ -594,9 +541,6 @@ export class Stage {
     }
   }
 }
-
-const refusal = StageMessage.toConsumer(StageMessage.toProducer.payloadSchema)
-const refusalProtocol = Protocol.make("GenStage", refusal).protocol
 
 const sameTarget = (a: Process.Target, b: Process.Target): boolean => {
   const text = (target: Process.Target): string => {

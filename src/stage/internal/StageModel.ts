@@ -80,7 +80,6 @@ export interface Upstream {
 export interface Downstream {
   readonly role: "consumer"
   readonly id: number
-  readonly key: string
   readonly pid: Pid
   readonly tag: Term
   readonly monitor: Reference

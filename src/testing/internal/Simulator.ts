@@ -6,6 +6,7 @@
  *
  * @since 0.1.0
  */
+import { Violation } from "./Verdict.ts"
 
 interface Timed {
   readonly at: number
@@ -94,6 +95,17 @@ export class Simulator {
     this.steps++
     next.run()
     return true
+  }
+
+  /** Runs for a while. */
+  pass(millis: number): void {
+    const end = this.now + millis
+    while (this.step(end));
+  }
+
+  /** Runs until something holds, which it must by a limit. */
+  until(limit: number, holds: () => boolean, otherwise: string): void {
+    while (!holds()) if (!this.step(limit)) throw new Violation(otherwise)
   }
 
   private remove(): void {
