@@ -13,7 +13,8 @@ import * as Result from "effect/Result"
 import { LocalTerm } from "../term/LocalTerm.ts"
 import type { Term } from "../term/Term.ts"
 import { EtfEncodeError } from "./EtfError.ts"
-import { type AtomSink, EncodeFailure, Writer } from "./internal/Writer.ts"
+import { EncodeFailure } from "./internal/Output.ts"
+import { type AtomSink, Writer } from "./internal/Writer.ts"
 
 /**
  * Options of an encoder.

@@ -6,7 +6,7 @@ import { Result, Schema } from "effect"
 import * as Decoder from "../../src/etf/Decoder.ts"
 import * as Encoder from "../../src/etf/Encoder.ts"
 import { Etf } from "../../src/etf/index.ts"
-import { Atom, Reference, Term, Tuple } from "../../src/term/index.ts"
+import { Atom, ImproperList, Pid, Reference, Term, Tuple } from "../../src/term/index.ts"
 import { makeRandom, makeRandomTerm } from "../term/randomTerm.ts"
 
 const sizes = [0, 1, 90, 400, 511, 513, 2000, 2047, 2049, 5000, 16_000, 17_000, 100_000]
@@ -63,6 +63,64 @@ describe("the outputs of an encoder", () => {
     assert.strictEqual(encoder.encodeUnsafe(new Uint8Array(4 * 1024 * 1024)).length, 4 * 1024 * 1024 + 6)
     const small = encoder.encodeUnsafe(Atom.make("small"))
     assert.isAtMost(small.buffer.byteLength, 16_384)
+  })
+})
+
+describe("the end of the buffer", () => {
+  // The largest identifiers there are, and tuples in all the places where they are written differently: last, not last,
+  // and in one that is not last.
+  const node = "\u65e5".repeat(255)
+  const pid = new Pid.Pid(node, 1, 0xffffffff, 3)
+  const ref = new Reference.Reference("x".repeat(64), 1, [1, 2, 3, 4, 0xffffffff])
+  const pair = Tuple.make(300, Tuple.make(Tuple.make(Tuple.make(), 1), -1), Tuple.make(2 ** 40))
+  const many = Tuple.fromArray(Array.from({ length: 300 }, (_, n) => n * 2))
+  const term = Tuple.make(
+    Tuple.make(pair, ref, Tuple.make(pid, ImproperList.make([Atom.make("alias")], ref))),
+    many,
+    [1, 1000, 1.5, Tuple.make(1)],
+    ImproperList.make([pair, 2], pair),
+    Tuple.make(Atom.make("end"), pair)
+  )
+
+  it("may come anywhere", () => {
+    const whole = Encoder.make({ initialBytes: 16_384 }).encodeUnsafe(term)
+    assert.isTrue(Term.equals(Decoder.make().decodeUnsafe(whole), term))
+    for (let initialBytes = 0; initialBytes < whole.length + 120; initialBytes++) {
+      const bytes = Encoder.make({ initialBytes }).encodeUnsafe(term)
+      assert.isTrue(
+        bytes.length === whole.length && bytes.every((byte, i) => byte === whole[i]),
+        `from ${initialBytes}`
+      )
+    }
+  })
+
+  it("is no limit: that is the number of bytes allowed, exactly", () => {
+    for (const each of [term, pair, pid, ref, many, Atom.make("ok"), 1]) {
+      const size = Encoder.make().encodeUnsafe(each).length
+      for (const initialBytes of [1, size - 1, size, 2 * size]) {
+        assert.isTrue(Result.isSuccess(Encoder.make({ maxBytes: size, initialBytes }).encode(each)))
+        const error = Result.getOrThrow(Result.flip(Encoder.make({ maxBytes: size - 1, initialBytes }).encode(each)))
+        assert.strictEqual(error.reason, "Limit")
+      }
+    }
+  })
+
+  it("is not the end of the levels: as many are written as are allowed", () => {
+    const wraps: ReadonlyArray<(inner: Term.Term) => Term.Term> = [
+      (inner) => Tuple.make(inner),
+      (inner) => Tuple.make(inner, 1),
+      (inner) => Tuple.make(Tuple.make(1), inner),
+      (inner) => ImproperList.make([inner], 1)
+    ]
+    for (const wrap of wraps) {
+      for (const levels of [3, 199, 200, 201, 1000]) {
+        let deep: Term.Term = Tuple.make()
+        for (let n = 1; n < levels; n++) deep = wrap(deep)
+        assert.isTrue(Result.isSuccess(Encoder.make({ maxDepth: levels }).encode(deep)))
+        const error = Result.getOrThrow(Result.flip(Encoder.make({ maxDepth: levels - 1 }).encode(deep)))
+        assert.strictEqual(error.reason, "Limit")
+      }
+    }
   })
 })
 

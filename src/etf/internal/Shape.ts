@@ -12,9 +12,10 @@ import { Float } from "../../term/Float.ts"
 import type { Term } from "../../term/Term.ts"
 import { print } from "../../term/TermPrinter.ts"
 import { DecodeFailure } from "./Cursor.ts"
+import { EncodeFailure } from "./Output.ts"
 import type { Reader } from "./Reader.ts"
 import { decodeUtf8, encodeUtf8, hasLoneSurrogate } from "./text.ts"
-import { EncodeFailure, type Writer } from "./Writer.ts"
+import type { Writer } from "./Writer.ts"
 
 /** See the file's comment. */
 export interface Shape {

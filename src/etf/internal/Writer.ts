@@ -1,5 +1,5 @@
 /**
- * The growing buffer behind `Encoder`: writes terms, or parts of one, and throws an `EncodeFailure` where it cannot.
+ * The term writer behind `Encoder`: writes terms, or parts of one, and throws an `EncodeFailure` where it cannot.
  *
  * As in the reader, ordinary terms are written by recursion and deep ones by a loop that also knows the path.
  *
@@ -18,20 +18,9 @@ import { Reference } from "../../term/Reference.ts"
 import type { Term } from "../../term/Term.ts"
 import { print } from "../../term/TermPrinter.ts"
 import { Tuple } from "../../term/Tuple.ts"
-import type { EncodeReason } from "../EtfError.ts"
-import { knownAtom } from "./knownAtoms.ts"
-import { encodeUtf8, encodeUtf8Into } from "./text.ts"
-
-/** Thrown inside the codec; never seen outside. */
-export class EncodeFailure {
-  readonly reason: EncodeReason
-  readonly detail: string
-
-  constructor(reason: EncodeReason, detail: string) {
-    this.reason = reason
-    this.detail = detail
-  }
-}
+import { type KnownAtom, knownAtom } from "./knownAtoms.ts"
+import { EncodeFailure, Output, roomy } from "./Output.ts"
+import { encodeUtf8 } from "./text.ts"
 
 /** Maps the text of an atom to its reference in a packet's header, or to -1 for an atom written in full. */
 export interface AtomSink {
@@ -41,15 +30,6 @@ export interface AtomSink {
 /** Levels written by recursion before the loop takes over. */
 const recursionMax = 200
 
-/** A buffer larger than this is given back after use. */
-const keepMax = 1024 * 1024
-
-// Small outputs share a buffer: allocating one for each costs more than writing it.
-const sharedBytes = 16_384
-const sharedMax = 2048
-/** So much room a new output finds at least; one that needs more moves to a larger buffer. */
-const roomMin = 512
-
 interface Frame {
   readonly term: unknown
   readonly items: ReadonlyArray<unknown>
@@ -57,230 +37,77 @@ interface Frame {
   at: number
 }
 
-const wordsOf = (buffer: Uint8Array): DataView => new DataView(buffer.buffer, buffer.byteOffset, buffer.length)
-
 const isWord = (n: number): boolean => n >>> 0 === n
 
 /** See the file's comment. */
-export class Writer {
-  buffer: Uint8Array
-  pos: number
-  /** Where the output begins: what is before belongs to those who took it. */
-  base = 0
+export class Writer extends Output {
   atoms: AtomSink | undefined
-  /** The buffer again, for words and floats, and its length. */
-  private words: DataView
-  private end: number
-  /** Where the next output may begin. */
-  private free = 0
-  private room = roomMin
-  private readonly initial: number
-  private readonly maxBytes: number
+  /** The node of the identifier written last, which is likely to be that of the next one. */
+  private node = ""
+  private nodeKnown: KnownAtom | undefined
   private readonly maxDepth: number
   private readonly recursion: number
 
   constructor(initial: number, maxBytes: number, maxDepth: number) {
-    this.initial = initial
-    this.maxBytes = maxBytes
+    super(initial, maxBytes)
     this.maxDepth = maxDepth
     this.recursion = Math.min(recursionMax, maxDepth)
-    this.buffer = new Uint8Array(initial)
-    this.words = wordsOf(this.buffer)
-    this.end = initial
-    this.pos = 0
-    this.atoms = undefined
-  }
-
-  /** Starts a new output. */
-  reset(): void {
-    const { buffer, free } = this
-    if (free === 0 ? buffer.length > keepMax : buffer.length > sharedBytes || buffer.length - free < this.room) {
-      this.replace(new Uint8Array(free === 0 ? this.initial : sharedBytes))
-      this.free = 0
-    }
-    this.pos = this.base = this.free
-  }
-
-  /** Goes on in another buffer. */
-  replace(buffer: Uint8Array): void {
-    this.buffer = buffer
-    this.words = wordsOf(buffer)
-    this.end = buffer.length
-  }
-
-  /** What was written: a small output stays where it is, a large one is copied. */
-  take(): Uint8Array {
-    const { base, buffer, pos } = this
-    const size = pos - base
-    if (size > sharedMax) return buffer.slice(base, pos)
-    this.free = pos
-    // The next one is likely to be of its kind.
-    this.room = Math.max(roomMin, size + (size >> 1))
-    return buffer.subarray(base, pos)
-  }
-
-  /** Makes room for `count` more bytes. Small, so that it is inlined wherever something is written. */
-  ensure(count: number): void {
-    if (this.pos + count > this.end) this.grow(count)
-  }
-
-  private grow(count: number): void {
-    const needed = this.pos + count
-    if (needed - this.base > this.maxBytes + 64) {
-      throw new EncodeFailure("Limit", `larger than ${this.maxBytes} bytes`)
-    }
-    const grown = new Uint8Array(Math.max(needed, this.buffer.length * 2))
-    grown.set(this.buffer.subarray(this.base, this.pos), this.base)
-    this.replace(grown)
-  }
-
-  u8(value: number): void {
-    this.ensure(1)
-    this.buffer[this.pos++] = value
-  }
-
-  /** A tag and a byte. */
-  tag8(tag: number, value: number): void {
-    this.ensure(2)
-    const buffer = this.buffer
-    buffer[this.pos] = tag
-    buffer[this.pos + 1] = value
-    this.pos += 2
-  }
-
-  /** A tag and a 32-bit word. */
-  tag32(tag: number, value: number): void {
-    this.ensure(5)
-    const at = this.pos
-    this.buffer[at] = tag
-    this.words.setUint32(at + 1, value)
-    this.pos = at + 5
-  }
-
-  u32(value: number): void {
-    this.ensure(4)
-    this.words.setUint32(this.pos, value)
-    this.pos += 4
-  }
-
-  raw(bytes: Uint8Array): void {
-    const count = bytes.length
-    this.ensure(count)
-    if (count < 16) {
-      const buffer = this.buffer
-      const at = this.pos
-      for (let i = 0; i < count; i++) buffer[at + i] = bytes[i]!
-    } else this.buffer.set(bytes, this.pos)
-    this.pos += count
-  }
-
-  binary(bytes: Uint8Array): void {
-    this.tag32(109, bytes.length)
-    this.raw(bytes)
-  }
-
-  /** A text as a binary in UTF-8. The text has no lone surrogates. */
-  text(text: string): void {
-    const length = text.length
-    this.ensure(5 + length * 3)
-    const start = this.pos + 5
-    const buffer = this.buffer
-    let written = 0
-    if (length <= 40) {
-      for (; written < length; written++) {
-        const unit = text.charCodeAt(written)
-        if (unit > 127) break
-        buffer[start + written] = unit
-      }
-    }
-    if (written < length) written = encodeUtf8Into(text, buffer, start)
-    this.tag32(109, written)
-    this.pos = start + written
-  }
-
-  arity(count: number): void {
-    if (count < 256) this.tag8(104, count)
-    else this.tag32(105, count)
-  }
-
-  integer(value: number): void {
-    if (value >= 0 && value <= 255) this.tag8(97, value)
-    else if (value >= -0x80000000 && value <= 0x7fffffff) this.tag32(98, value)
-    else {
-      this.ensure(11)
-      const buffer = this.buffer
-      let at = this.pos
-      let rest = Math.abs(value)
-      buffer[at] = 110
-      buffer[at + 2] = value < 0 ? 1 : 0
-      at += 3
-      const start = at
-      while (rest > 0) {
-        buffer[at++] = rest % 256
-        rest = Math.floor(rest / 256)
-      }
-      buffer[start - 2] = at - start
-      this.pos = at
-    }
-  }
-
-  bigint(value: bigint): void {
-    if (value >= -9007199254740991n && value <= 9007199254740991n) return this.integer(Number(value))
-    const negative = value < 0n
-    const digits = (negative ? -value : value).toString(16)
-    const count = (digits.length + 1) >> 1
-    this.ensure(count + 6)
-    if (count < 256) this.tag8(110, count)
-    else this.tag32(111, count)
-    const buffer = this.buffer
-    buffer[this.pos++] = negative ? 1 : 0
-    for (let end = digits.length; end > 0; end -= 2) {
-      buffer[this.pos++] = parseInt(digits.slice(Math.max(0, end - 2), end), 16)
-    }
-  }
-
-  float(value: number): void {
-    if (!Number.isFinite(value)) {
-      throw new EncodeFailure("NotFinite", `${value} has no Erlang float; send an atom instead`)
-    }
-    this.ensure(9)
-    const at = this.pos
-    this.buffer[at] = 70
-    this.words.setFloat64(at + 1, value)
-    this.pos = at + 9
-  }
-
-  /** A number that stands for itself: an integer when it is a safe one, else a float. */
-  number(value: number): void {
-    if ((value | 0) === value) {
-      if (value >= 0 && value <= 255) this.tag8(97, value)
-      else this.tag32(98, value)
-    } else if (Number.isSafeInteger(value)) this.integer(value)
-    else this.float(value)
   }
 
   /** The atom with this text. */
   atom(name: string): void {
-    if (this.atoms !== undefined) {
-      const reference = this.atoms.reference(name)
-      if (reference >= 0) return this.tag8(82, reference)
-    }
-    const known = knownAtom(name)
-    if (known === undefined) return this.spell(name)
-    const parts = known.words
-    this.ensure(4 * parts.length)
-    const { pos, words } = this
-    // The last word may go beyond the atom, where nothing stands yet.
-    for (let i = 0; i < parts.length; i++) words.setInt32(pos + 4 * i, parts[i]!)
-    this.pos = pos + known.length
+    this.ensure(roomy)
+    this.pos = this.putAtom(name, this.pos)
   }
 
-  private spell(name: string): void {
+  private putAtom(name: string, at: number): number {
+    const end = this.putReferred(name, at)
+    return end !== at ? end : this.putKnown(knownAtom(name), name, at)
+  }
+
+  // The nodes of a message are mostly one and the same: a comparison finds it, without a look at the characters.
+  private putNode(name: string, at: number): number {
+    const end = this.putReferred(name, at)
+    if (end !== at) return end
+    if (name !== this.node) {
+      this.node = name
+      this.nodeKnown = knownAtom(name)
+    }
+    return this.putKnown(this.nodeKnown, name, at)
+  }
+
+  // The atom as a reference to the header; where it is to be written in full, nothing.
+  private putReferred(name: string, at: number): number {
+    if (this.atoms === undefined) return at
+    const reference = this.atoms.reference(name)
+    if (reference < 0) return at
+    const { buffer } = this
+    buffer[at] = 82
+    buffer[at + 1] = reference
+    return at + 2
+  }
+
+  private putKnown(known: KnownAtom | undefined, name: string, at: number): number {
+    if (known === undefined) return this.spell(name, at)
+    const { words } = this
+    const parts = known.words
+    const count = parts.length
+    // The last word may go beyond the atom, where nothing stands yet. Most atoms are short: a loop costs more than these.
+    words.setInt32(at, parts[0]!)
+    if (count > 1) words.setInt32(at + 4, parts[1]!)
+    if (count > 2) words.setInt32(at + 8, parts[2]!)
+    for (let i = 3; i < count; i++) words.setInt32(at + 4 * i, parts[i]!)
+    return at + known.length
+  }
+
+  // Leaves as much room behind the atom as was there: an identifier goes on after its node.
+  private spell(name: string, at: number): number {
+    this.pos = at
     const length = name.length
     if (length <= 255) {
-      this.ensure(length + 2)
+      this.ensure(length + roomy)
       const buffer = this.buffer
-      const start = this.pos + 2
+      const start = at + 2
       let i = 0
       for (; i < length; i++) {
         const unit = name.charCodeAt(i)
@@ -290,8 +117,7 @@ export class Writer {
       if (i === length) {
         buffer[start - 2] = 119
         buffer[start - 1] = length
-        this.pos = start + length
-        return
+        return start + length
       }
     }
     if (!isValidName(name)) {
@@ -307,37 +133,49 @@ export class Writer {
       this.pos += 3
     }
     this.raw(bytes)
+    this.ensure(roomy)
+    return this.pos
   }
 
   pid(pid: Pid): void {
+    this.ensure(roomy)
+    this.pos = this.putPid(pid, this.pos)
+  }
+
+  private putPid(pid: Pid, start: number): number {
     const { creation, id, serial } = pid
     if (!isWord(id) || !isWord(serial) || !isWord(creation)) {
       throw new EncodeFailure("InvalidIdentifier", `the parts of ${pid} are unsigned 32-bit integers`)
     }
-    this.u8(88)
-    this.atom(pid.node)
-    this.ensure(12)
-    const { pos, words } = this
-    words.setUint32(pos, id)
-    words.setUint32(pos + 4, serial)
-    words.setUint32(pos + 8, creation)
-    this.pos = pos + 12
+    this.buffer[start] = 88
+    const at = this.putNode(pid.node, start + 1)
+    const { words } = this
+    words.setUint32(at, id)
+    words.setUint32(at + 4, serial)
+    words.setUint32(at + 8, creation)
+    return at + 12
   }
 
   reference(reference: Reference): void {
+    this.ensure(roomy)
+    this.pos = this.putReference(reference, this.pos)
+  }
+
+  private putReference(reference: Reference, start: number): number {
     const { creation, ids } = reference
     const count = ids.length
     let valid = count >= 1 && count <= 5 && isWord(creation)
     for (let i = 0; valid && i < count; i++) valid = isWord(ids[i]!)
     if (!valid) throw new EncodeFailure("InvalidIdentifier", `${reference} is not one to five unsigned 32-bit words`)
-    this.tag8(90, 0)
-    this.u8(count)
-    this.atom(reference.node)
-    this.ensure(4 + 4 * count)
-    const { pos, words } = this
-    words.setUint32(pos, creation)
-    for (let i = 0; i < count; i++) words.setUint32(pos + 4 + 4 * i, ids[i]!)
-    this.pos = pos + 4 + 4 * count
+    const { buffer } = this
+    buffer[start] = 90
+    buffer[start + 1] = 0
+    buffer[start + 2] = count
+    const at = this.putNode(reference.node, start + 3)
+    const { words } = this
+    words.setUint32(at, creation)
+    for (let i = 0; i < count; i++) words.setUint32(at + 4 + 4 * i, ids[i]!)
+    return at + 4 + 4 * count
   }
 
   private port(port: Port): void {
@@ -353,56 +191,123 @@ export class Writer {
 
   /** The next term. `depth` is how many containers are open around it. */
   term(term: unknown, depth: number): void {
-    if (typeof term === "number") this.number(term)
-    else if (term instanceof Atom) this.atom(term.name)
-    else this.compound(term, depth)
+    this.ensure(roomy)
+    const { pos } = this
+    if (term instanceof Tuple && depth < this.recursion) {
+      const { elements } = term
+      this.pos = this.putEach(elements, 0, this.putArity(elements.length, pos), depth + 1)
+    } else if (typeof term === "number") this.pos = this.putNumber(term, pos)
+    else if (term instanceof Atom) this.pos = this.putAtom(term.name, pos)
+    else this.pos = this.putOther(term, pos, depth)
   }
 
-  // Like `term` for each of them, without a call for what most of them are.
-  private each(terms: ReadonlyArray<unknown>, depth: number): void {
-    for (let i = 0; i < terms.length; i++) {
-      const term = terms[i]
-      if (typeof term === "number") this.number(term)
-      else if (term instanceof Atom) this.atom(term.name)
-      else this.compound(term, depth)
+  // A call for each tuple costs more than most tuples do. One that comes last needs none, as nothing is left to come back
+  // to; for another, `outer` keeps the place, once: a tuple inside that one is written by recursion.
+  private putEach(list: ReadonlyArray<unknown>, from: number, start: number, depth: number): number {
+    let terms = list
+    let next = from
+    let level = depth
+    let at = start
+    let outer: ReadonlyArray<unknown> | undefined = undefined
+    let outerNext = 0
+    let outerLevel = 0
+    for (;;) {
+      if (next === terms.length) {
+        if (outer === undefined) return at
+        terms = outer
+        next = outerNext
+        level = outerLevel
+        outer = undefined
+        continue
+      }
+      if (at + roomy > this.end) this.growAt(at)
+      const term = terms[next++]
+      if (typeof term === "number") at = this.putNumber(term, at)
+      else if (term instanceof Atom) at = this.putAtom(term.name, at)
+      else if (term instanceof Tuple && level < this.recursion) {
+        const { elements } = term
+        at = this.putArity(elements.length, at)
+        if (next < terms.length) {
+          if (outer !== undefined) {
+            at = this.putEach(elements, 0, at, level + 1)
+            continue
+          }
+          outer = terms
+          outerNext = next
+          outerLevel = level
+        }
+        terms = elements
+        next = 0
+        level++
+      } else at = this.putOther(term, at, level)
     }
   }
 
+  // Writes the small integers that a list begins with, and gives their number: many a list has nothing else.
+  private integers(list: ReadonlyArray<unknown>): number {
+    let at = this.pos
+    let count = 0
+    for (; count < list.length; count++) {
+      const item = list[count]
+      if (typeof item !== "number" || (item | 0) !== item) break
+      if (at + roomy > this.end) this.growAt(at)
+      at = this.putNumber(item, at)
+    }
+    this.pos = at
+    return count
+  }
+
+  private putOther(term: unknown, start: number, depth: number): number {
+    if (term instanceof Pid) return this.putPid(term, start)
+    if (depth >= this.recursion) {
+      this.pos = start
+      this.loop(term, depth)
+      return this.pos
+    }
+    if (term instanceof ImproperList && term.elements.length > 0) return this.putImproper(term, start, depth)
+    if (term instanceof Reference) return this.putReference(term, start)
+    this.pos = start
+    this.compound(term, depth)
+    return this.pos
+  }
+
+  private putImproper(list: ImproperList, start: number, depth: number): number {
+    const { elements, tail } = list
+    this.buffer[start] = 108
+    this.words.setUint32(start + 1, elements.length)
+    const first = elements[0]
+    // The tag of a call is `[alias | Reference]`.
+    const at = elements.length === 1 && first instanceof Atom
+      ? this.putAtom(first.name, start + 5)
+      : this.putEach(elements, 0, start + 5, depth + 1)
+    if (at + roomy > this.end) this.growAt(at)
+    if (tail instanceof Reference) return this.putReference(tail, at)
+    this.pos = at
+    this.term(tail, depth + 1)
+    return this.pos
+  }
+
   private compound(term: unknown, depth: number): void {
-    if (depth >= this.recursion) this.loop(term, depth)
-    else if (term instanceof Tuple) {
-      this.arity(term.elements.length)
-      this.each(term.elements, depth + 1)
-    } else if (Array.isArray(term)) this.list(term, depth)
-    else if (term instanceof Pid) this.pid(term)
-    else this.other(term, depth)
+    if (Array.isArray(term)) return this.list(term, depth)
+    if (term instanceof Uint8Array) return this.binary(term)
+    if (term instanceof ErlMap) {
+      this.tag32(116, term.entries.length / 2)
+      this.pos = this.putEach(term.entries, 0, this.pos, depth + 1)
+      return
+    }
+    const start = this.pos
+    const items = this.open(term)
+    if (items === undefined) return
+    this.pos = this.putEach(items, 0, this.pos, depth + 1)
+    if (term instanceof Fun) this.close(start)
   }
 
   private list(list: ReadonlyArray<unknown>, depth: number): void {
     if (this.short(list)) return
     this.tag32(108, list.length)
-    this.each(list, depth + 1)
+    const count = this.integers(list)
+    if (count < list.length) this.pos = this.putEach(list, count, this.pos, depth + 1)
     this.u8(106)
-  }
-
-  private other(term: unknown, depth: number): void {
-    if (term instanceof ImproperList && term.elements.length > 0) {
-      this.tag32(108, term.elements.length)
-      this.each(term.elements, depth + 1)
-      // The tag of a call is `[alias | Reference]`.
-      return term.tail instanceof Reference ? this.reference(term.tail) : this.term(term.tail, depth + 1)
-    }
-    if (term instanceof Reference) return this.reference(term)
-    if (term instanceof Uint8Array) return this.binary(term)
-    if (term instanceof ErlMap) {
-      this.tag32(116, term.entries.length / 2)
-      return this.each(term.entries, depth + 1)
-    }
-    const start = this.pos
-    const items = this.open(term)
-    if (items === undefined) return
-    this.each(items, depth + 1)
-    if (term instanceof Fun) this.close(start)
   }
 
   /** Writes a term without recursion. `frames`, when given, still holds the open containers after a failure. */
