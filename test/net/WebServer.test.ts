@@ -7,7 +7,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Layer, Logger, Option, Queue, Schema, Scope, Stream } from "effect"
-import { GenServer, Message, Node, Process, Protocol, Supervisor } from "effect-otp"
+import { GenServer, Message, Node, Pool, Process, Protocol, Supervisor } from "effect-otp"
 import { type Connection, Framing, TcpServer, WebServer } from "effect-otp/net"
 import * as NodeWebServer from "effect-otp/net/NodeWebServer"
 import type { Pid } from "effect-otp/term"
@@ -215,6 +215,68 @@ describe("WebServer.handlers", () => {
         assert.strictEqual((yield* get(port, "/suicide")).status, 500)
         yield* until(Effect.sync(() => interrupted), (n) => n === 2)
         assert.strictEqual((yield* until(get(port, "/ok"), ({ status }) => status !== 503)).text, "fine")
+      })
+  )
+
+  onNode(
+    "a request whose client has gone, or whose time has passed, before its turn is never begun",
+    () =>
+      Effect.gen(function*() {
+        const gate = yield* Deferred.make<void>()
+        const run = yield* WebServer.runner({ size: 1, timeout: "500 millis", name: "handlers" })
+        let begun = 0
+        const counted = Effect.sync(() => {
+          begun++
+          return HttpServerResponse.empty()
+        })
+        // It keeps its handler for longer than its time.
+        const first = yield* Effect.forkScoped(
+          run(Effect.uninterruptible(Effect.as(Deferred.await(gate), HttpServerResponse.text("done"))))
+        )
+        const gone = yield* Effect.forkScoped(run(counted))
+        const late = yield* Effect.forkScoped(run(counted))
+        yield* until(Pool.stats({ name: "handlers" }), ({ waiting }) => waiting === 2)
+        yield* Fiber.interrupt(gone)
+        assert.strictEqual((yield* Fiber.join(first)).status, 504)
+        assert.strictEqual((yield* Fiber.join(late)).status, 504)
+        yield* Deferred.succeed(gate, undefined)
+        // Its turn comes behind theirs.
+        assert.strictEqual((yield* run(Effect.succeed(HttpServerResponse.empty({ status: 201 })))).status, 201)
+        assert.strictEqual(begun, 0)
+      })
+  )
+
+  onNode(
+    "what waits behind a crash is handled by another handler, and what crashed is not tried again",
+    () =>
+      Effect.gen(function*() {
+        const gates = [yield* Deferred.make<void>(), yield* Deferred.make<void>()] as const
+        const run = yield* WebServer.runner({ size: 2, name: "handlers" })
+        const begun = { crash: 0, slow: 0, other: 0 }
+        const crash = Effect.andThen(
+          Effect.sync(() => begun.crash++),
+          Effect.andThen(Deferred.await(gates[0]), Effect.die(new Error("secret")))
+        )
+        const slow = Effect.andThen(
+          Effect.sync(() => begun.slow++),
+          Effect.as(Deferred.await(gates[1]), HttpServerResponse.text("done"))
+        )
+        const other = Effect.sync(() => {
+          begun.other++
+          return HttpServerResponse.text("fine")
+        })
+        const crashing = yield* Effect.forkScoped(run(crash))
+        const blocking = yield* Effect.forkScoped(run(slow))
+        yield* until(Effect.sync(() => begun.crash + begun.slow), (n) => n === 2)
+        // One waits behind each.
+        const queued = yield* Effect.forkScoped(Effect.all([run(other), run(other)], { concurrency: 2 }))
+        yield* until(Pool.stats({ name: "handlers" }), ({ waiting }) => waiting === 2)
+        yield* Deferred.succeed(gates[0], undefined)
+        assert.strictEqual((yield* Fiber.join(crashing)).status, 500)
+        yield* Deferred.succeed(gates[1], undefined)
+        assert.deepStrictEqual((yield* Fiber.join(queued)).map(({ status }) => status), [200, 200])
+        assert.strictEqual((yield* Fiber.join(blocking)).status, 200)
+        assert.deepStrictEqual(begun, { crash: 1, slow: 1, other: 2 })
       })
   )
 

@@ -6,6 +6,7 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import type * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
@@ -180,10 +181,11 @@ export class UpgradeNetwork implements TcpNetwork.Service {
       const peer = { host: remoteAddress._tag === "Some" ? remoteAddress.value : "", port: 0 }
       const own = new MessageSocket(peer, { host: "", port: 0 }, yield* Queue.unbounded<Uint8Array | "end">())
       this.open++
-      yield* Effect.addFinalizer(() =>
+      yield* Effect.addFinalizer((exit) =>
         Effect.sync(() => {
           this.open--
-          own.over(undefined)
+          // The web server interrupts the request when its connection is lost.
+          own.over(Exit.isFailure(exit) ? brokenAt(peer, "SocketCloseError", "the connection was lost") : undefined)
         })
       )
       const reader = yield* socket.reader
@@ -224,4 +226,7 @@ export class UpgradeNetwork implements TcpNetwork.Service {
 const errorOf = (peer: TcpNetwork.HostPort, error: EffectSocket.SocketError | undefined): NetError | undefined =>
   error === undefined || error.reason._tag === "SocketCloseError" && error.reason.code !== 1006
     ? undefined
-    : new NetError({ operation: "read", address: peer.host, code: error.reason._tag, detail: error.message })
+    : brokenAt(peer, error.reason._tag, error.message)
+
+const brokenAt = (peer: TcpNetwork.HostPort, code: string, detail: string): NetError =>
+  new NetError({ operation: "read", address: peer.host, code, detail })

@@ -118,15 +118,102 @@ describe("the feed", () => {
     }
   })
 
-  it("refuses what is nested deeper than any message is", () => {
-    const beside = (levels: number) => {
-      let extra: unknown = 1
-      for (let level = 0; level < levels; level++) extra = [extra]
-      const { invalid, positions } = Feed.decode(MessagePack.encode({ ID: "a", Lat: 1, Lon: 2, Extra: extra }), now)
+  it("refuses what is nested deeper than any message is, and takes what is as deep as one may be", () => {
+    /** Lists and maps in turn. */
+    const nested = (levels: number): unknown => {
+      if (levels === 0) return 1
+      const inner = nested(levels - 1)
+      return levels % 2 === 0 ? [inner] : { a: inner }
+    }
+    const outcome = (message: unknown) => {
+      const { invalid, positions } = Feed.decode(MessagePack.encode(message), now)
       return [positions.length, invalid]
     }
-    assert.deepStrictEqual(beside(2), [1, 0])
-    assert.deepStrictEqual(beside(8), [0, 1])
+    const beside = (levels: number) => ({ ID: "a", Lat: 1, Lon: 2, Extra: nested(levels) })
+    // Six levels: the map of the position is one, the envelope and its list are two more.
+    assert.deepStrictEqual([5, 6, 7, 90].map((levels) => outcome(beside(levels))), [[1, 0], [0, 1], [0, 1], [0, 1]])
+    assert.deepStrictEqual(
+      [3, 4].map((levels) => outcome({ Positions: [beside(0), beside(levels)] })),
+      [[2, 0], [0, 1]]
+    )
+    // What stands side by side is no deeper than one of them, and does not hide what comes after it.
+    const many = Array.from({ length: 100 }, () => nested(4))
+    assert.deepStrictEqual(outcome({ ID: "a", Lat: 1, Lon: 2, Extra: many }), [1, 0])
+    assert.deepStrictEqual(outcome({ ID: "a", Lat: 1, Lon: 2, Extra: [...many, nested(5)] }), [0, 1])
+  })
+
+  it("takes as many positions as a message may have, and none of one that has more", () => {
+    const good = { ID: "a", Lat: 1, Lon: 2 }
+    const goodJson = { vehicle: { id: "a" }, position: { latitude: 1, longitude: 2 } }
+    for (const count of [Feed.maxPositions, Feed.maxPositions + 1]) {
+      const packed = Array.from({ length: count }, () => good)
+      const vehicles = Array.from({ length: count }, () => goodJson)
+      for (
+        const [message, ack] of [
+          [MessagePack.encode(packed), undefined],
+          [MessagePack.encode({ Ack: 3, Positions: packed }), 3],
+          [json(vehicles), undefined],
+          [json({ ack: 3, entity: vehicles.map((vehicle) => ({ vehicle })) }), 3]
+        ] as const
+      ) {
+        const decoded = Feed.decode(message, now)
+        const expected = count === Feed.maxPositions ? [count, 0] : [0, 1]
+        assert.isBelow(message.length, Feed.maxBytes)
+        assert.deepStrictEqual([decoded.positions.length, decoded.invalid], expected)
+        assert.strictEqual(decoded.ack, ack)
+      }
+    }
+  })
+
+  it("takes as many bytes as a message may have, and nothing of one that has more", () => {
+    const vehicle = json({ vehicle: { id: "a" }, position: { latitude: 1, longitude: 2 } })
+    const asJson = (length: number) => {
+      const padded = new Uint8Array(length).fill(0x20)
+      padded.set(vehicle, length - vehicle.length)
+      return padded
+    }
+    const packed = (filler: number) =>
+      MessagePack.encode({ ID: "a", Lat: 1, Lon: 2, Extra: new Uint8Array(70_000 + filler) })
+    const asMsgpack = (length: number): Uint8Array => packed(length - packed(0).length)
+    for (const message of [asJson, asMsgpack]) {
+      for (const length of [Feed.maxBytes, Feed.maxBytes + 1]) {
+        const whole = message(length)
+        assert.strictEqual(whole.length, length)
+        const { invalid, positions } = Feed.decode(whole, now)
+        assert.deepStrictEqual([positions.length, invalid], length > Feed.maxBytes ? [0, 1] : [1, 0])
+      }
+    }
+  })
+
+  it("refuses a message with an extension in it, however good the rest is", () => {
+    // A good position with something beside it, which is the value of its last key.
+    const beside = (value: string) => bytes(`84 a2 4944 a1 61 a3 4c6174 01 a3 4c6f6e 02 a5 4578747261 ${value}`)
+    const outcome = (message: Uint8Array) => {
+      const { invalid, positions } = Feed.decode(message, now)
+      return [positions.length, invalid]
+    }
+    for (const plainValue of ["c0", "c2", "c4 01 00", "c5 0001 00", "c6 00000001 00", "d9 01 61", "90", "80"]) {
+      assert.deepStrictEqual(outcome(beside(plainValue)), [1, 0], plainValue)
+    }
+    for (
+      const extension of [
+        "c7 01 05 00",
+        "c8 0001 05 00",
+        "c9 00000001 05 00",
+        "d4 05 00",
+        `d5 05 ${"00".repeat(2)}`,
+        `d6 05 ${"00".repeat(4)}`,
+        `d7 05 ${"00".repeat(8)}`,
+        `d8 05 ${"00".repeat(16)}`,
+        // The times of MessagePack, in each of their three sizes: they are extensions as well.
+        "d6 ff 58f6df9c",
+        "d7 ff 00000000 58f6df9c",
+        "c7 0c ff 00000000 00000000 58f6df9c"
+      ]
+    ) {
+      assert.deepStrictEqual(outcome(beside(extension)), [0, 1], extension)
+    }
+    assert.deepStrictEqual(outcome(MessagePack.encode({ ID: "a", Lat: 1, Lon: 2, Date: new Date(now) })), [0, 1])
   })
 
   it("counts each beginning of a message as one that is none", () => {

@@ -1,13 +1,17 @@
 import * as NodeDatagramSocket from "@effect/platform-node/NodeDatagramSocket"
 import { assert, describe, it } from "@effect/vitest"
 import * as MessagePack from "@msgpack/msgpack"
-import { Clock, Effect, Layer, Queue } from "effect"
-import { Events, GenServer, Process } from "effect-otp"
+import { Effect, Exit, Layer, Queue } from "effect"
+import { GenServer, Node, Process } from "effect-otp"
 import * as NodeTcpNetwork from "effect-otp/net/NodeTcpNetwork"
+import * as NetAddress from "effect/net/NetAddress"
+import * as DatagramSocket from "effect/socket/DatagramSocket"
+import { TestClock } from "effect/testing"
 import * as Dgram from "node:dgram"
 import * as Net from "node:net"
 import * as Feed from "../../../examples/traffic/Feed.ts"
-import { Positions } from "../../../examples/traffic/Ingest.ts"
+import { batchSize, Intake, topic } from "../../../examples/traffic/Ingest.ts"
+import { UdpReceiver } from "../../../examples/traffic/Receivers.ts"
 import * as Sender from "../../../examples/traffic/Sender.ts"
 import { Storage } from "../../../examples/traffic/Storage.ts"
 import { chance } from "../../../src/testing/SeededScheduler.ts"
@@ -48,6 +52,20 @@ const connect = (port: number) =>
       packet: Effect.flatMap(bytes(4), (header) => bytes(header.readUInt32BE())),
       ended: Queue.take(ended)
     }
+  })
+
+const sender = NetAddress.inetAddressFromIpStringUnsafe("192.0.2.7", 40_000)
+
+/** A socket that receives what is put into a queue. */
+const socketOf = (queue: Queue.Queue<DatagramSocket.Datagram>): DatagramSocket.DatagramSocket =>
+  DatagramSocket.make({
+    reader: Effect.succeed({
+      pull: Effect.map(Queue.take(queue), (datagram) => [datagram]),
+      address: NetAddress.inetAddressFromIpStringUnsafe(host, 5000),
+      dropped: () => 0,
+      joinMulticast: () => Effect.void
+    }),
+    writer: Effect.succeed({ write: () => Effect.void, writeAll: () => Effect.void })
   })
 
 /** A socket that sends as fast as it can. */
@@ -201,23 +219,63 @@ describe("the receiver of UDP", () => {
       assert.deepStrictEqual((yield* storage.Track({ vehicle: "a", limit: 9 })).map(({ at }) => at), [5, 6])
     }).pipe(Effect.provide(services)))
 
-  it.live("has what comes within twenty milliseconds stored together", () =>
+  it.effect("has what comes within twenty milliseconds stored together", () =>
     Effect.gen(function*() {
-      const { udp } = yield* App.start()
-      const send = yield* datagrams(udp)
-      const positions = App.positions(100)
-      const before = (yield* Events.info(Positions)).published
-      const begin = yield* Clock.currentTimeMillis
-      for (const position of positions) {
-        yield* send(Feed.toMsgpack([position]))
-        yield* Effect.sleep(1)
-      }
-      yield* App.reportWhen(({ udp }) => udp.stored === positions.length)
-      const batches = (yield* Events.info(Positions)).published - before
-      const elapsed = (yield* Clock.currentTimeMillis) - begin
-      // All of one sender: one handler. The first batch and the last need not wait for twenty milliseconds of their own.
-      assert.isAtMost(batches, elapsed / 20 + 2)
-    }).pipe(Effect.provide(services)))
+      const queue = yield* Queue.unbounded<DatagramSocket.Datagram>()
+      yield* Effect.provideService(GenServer.start(UdpReceiver), DatagramSocket.DatagramSocket, socketOf(queue))
+      // Nobody stores here: batches stay open until they are settled below.
+      const { open, tallies } = yield* Intake
+      let count = 0
+      const arrive = (more: number) =>
+        Effect.gen(function*() {
+          for (const position of App.positions(more, count)) {
+            Queue.offerUnsafe(queue, { payload: Feed.toMsgpack([position]), address: sender })
+          }
+          count += more
+          for (let turn = 0; turn < 10_000 && tallies.udp.received < count; turn++) yield* Effect.yieldNow
+          assert.strictEqual(tallies.udp.received, count)
+        })
+      const sizes = () => [...open].map(({ positions }) => positions.length)
+      const settle = Effect.gen(function*() {
+        for (const batch of [...open]) {
+          batch.settle(Exit.succeed({ stored: batch.positions.length, duplicates: 0 }))
+        }
+        yield* TestClock.adjust(0)
+      })
+
+      // The twenty milliseconds begin with the first that comes.
+      yield* TestClock.adjust("1 minute")
+      yield* arrive(1)
+      yield* TestClock.adjust("12 millis")
+      yield* arrive(4)
+      yield* TestClock.adjust("7 millis")
+      assert.deepStrictEqual(sizes(), [], "nineteen milliseconds after the first")
+      yield* TestClock.adjust("1 millis")
+      assert.deepStrictEqual(sizes(), [5], "twenty milliseconds after the first")
+
+      // What comes while a batch is being stored waits for that, and then for twenty milliseconds.
+      yield* arrive(3)
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(sizes(), [5], "while the first batch is being stored")
+      yield* settle
+      yield* TestClock.adjust("19 millis")
+      assert.deepStrictEqual(sizes(), [])
+      yield* TestClock.adjust("1 millis")
+      assert.deepStrictEqual(sizes(), [3])
+
+      // A batch that is full waits for nothing, and what it has no room for is the next.
+      yield* arrive(batchSize + 2)
+      yield* settle
+      assert.deepStrictEqual(sizes(), [batchSize])
+      yield* settle
+      assert.deepStrictEqual(sizes(), [])
+      yield* TestClock.adjust("20 millis")
+      assert.deepStrictEqual(sizes(), [2])
+      yield* settle
+      assert.deepInclude({ ...tallies.udp }, { received: count, stored: count, dropped: 0, waiting: 0 })
+    }).pipe(
+      Effect.provide(Layer.provideMerge(Layer.mergeAll(Intake.layer, topic), Node.layerLocal()))
+    ))
 
   it.live(
     "goes on after empty datagrams, the largest there are, truncated ones and a hundred thousand at random",
