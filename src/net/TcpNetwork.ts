@@ -98,10 +98,10 @@ export interface Socket {
   resume(): void
   /** Writes. False when the bytes wait, and no more should be written before `drained`. */
   write(bytes: Uint8Array): boolean
-  /** Sends what waits, and then the end of this side. */
-  end(): void
-  /** Ends the connection at once. */
-  destroy(): void
+  /** Sends what waits, and then the end of this side. Where the process `failed`, a protocol that can say so does. */
+  end(failed?: boolean): void
+  /** Ends the connection at once. `failed` as above. */
+  destroy(failed?: boolean): void
 }
 
 /**

@@ -210,7 +210,7 @@ export interface WebSocketOptions {
 /**
  * Has a `TcpServer` serve WebSockets, with all that it is: a process for each connection, its state, messages, limits and
  * ends. The bytes of a message go to its framing at once, and each frame is sent as one message: with `Framing.message`
- * the frames are the messages.
+ * the frames are the messages. At the end of its process a peer is told 1000, or 1011 where that crashed or was killed.
  *
  * @example
  * ```ts

@@ -213,7 +213,7 @@ export const clientServer = (
     live.connection.link = undefined
     if (live.instance.node.timers.now() - live.connectedAt >= provenMillis) live.step = undefined
     live.instance.system(() =>
-      Effect.flatMap(Effect.scope, (scope) => Effect.andThen(Effect.forkIn(link.finishing, scope), again(live, end)))
+      Effect.flatMap(Effect.scope, (scope) => Effect.andThen(Effect.forkIn(link.finishing(), scope), again(live, end)))
     )
     return adapt(live, (disconnected as AnyCallback | undefined)?.(end, live.user, live.context), nothing)
   }
@@ -256,7 +256,7 @@ export const clientServer = (
           yield* Effect.scope,
           Effect.suspend(() => {
             live.arriving?.destroy()
-            return connection.link?.finishing ?? Effect.void
+            return connection.link?.finishing() ?? Effect.void
           })
         )
         return GenServer.started(live, { continue: undefined })

@@ -8,6 +8,7 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as GenServer from "../../otp/GenServer.ts"
 import * as Behaviour from "../../process/Behaviour.ts"
 import * as ExitReason from "../../process/ExitReason.ts"
@@ -126,7 +127,7 @@ export const connectionServer = (
       Effect.flatMap(Behaviour.current, (process) => {
         const live = openLink(process as Behaviour.Instance, place) // a server runs in an instance
         return Effect.as(
-          Effect.addFinalizer(() => Effect.sync(() => live.link.destroy())),
+          Effect.addFinalizer((exit) => Effect.sync(() => live.link.destroy(Exit.isFailure(exit)))),
           GenServer.started(live, { continue: undefined })
         )
       }),
@@ -168,7 +169,7 @@ export const connectionServer = (
         return goodbye.pipe(
           Effect.timeoutOption(parts.disconnectMillis),
           Effect.catchTag("ConnectionClosed" as never, () => Effect.void),
-          Effect.ensuring(link.finishing)
+          Effect.ensuring(link.finishing(end._tag === "Crashed"))
         )
       }),
     format: (live: LiveConnection) => ({

@@ -339,14 +339,14 @@ export class Link<In, Out> implements Connection.Connection<Out> {
   }
 
   /** Ends this side once what was written is sent, and waits until the peer has done the same, or has had its time. */
-  get finishing(): Effect.Effect<void> {
+  finishing(failed = false): Effect.Effect<void> {
     return Effect.callback<void>((resume) => {
       this.end ??= { _tag: "Closed" }
       this.finish()
       if (this.gone) return resume(Effect.void)
       const timer = new Watchdog(() => {
         this.onGone = nothing
-        this.destroy()
+        this.destroy(failed)
         resume(Effect.void)
       })
       this.onGone = () => {
@@ -354,22 +354,22 @@ export class Link<In, Out> implements Connection.Connection<Out> {
         this.onGone = nothing
         resume(Effect.void)
       }
-      this.socket.end()
+      this.socket.end(failed)
       this.socket.resume()
       Behaviour.armTimer(this.instance, timer, this.limits.lingerMillis)
       return Effect.sync(() => {
         Behaviour.cancelTimer(this.instance, timer)
         this.onGone = nothing
-        this.destroy()
+        this.destroy(failed)
       })
     })
   }
 
   /** Ends the connection at once. */
-  destroy(): void {
+  destroy(failed = false): void {
     this.end ??= { _tag: "Closed" }
     this.finish()
-    if (!this.gone) this.socket.destroy()
+    if (!this.gone) this.socket.destroy(failed)
   }
 
   /** Why it ended; undefined while frames may come. */

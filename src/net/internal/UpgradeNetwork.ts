@@ -23,6 +23,12 @@ const highWater = 65_536
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()
 
+/** What a peer is told at the end (RFC 6455, 7.4.1): all is well, or the process that served it has failed. */
+const end = new EffectSocket.CloseEvent(1000)
+const failure = new EffectSocket.CloseEvent(1011)
+
+type Outgoing = Uint8Array | EffectSocket.CloseEvent
+
 class MessageSocket implements TcpNetwork.Socket {
   readonly peer: TcpNetwork.HostPort
   readonly local: TcpNetwork.HostPort
@@ -32,18 +38,19 @@ class MessageSocket implements TcpNetwork.Socket {
   ended: () => void = nothing
   drained: () => void = nothing
   closed: (error: NetError | undefined) => void = nothing
-  readonly outbox: Queue.Queue<Uint8Array | "end">
+  readonly outbox: Queue.Queue<Outgoing>
   private waiting = 0
   private full = false
   private isOver = false
   private paused = true
   private onResume: () => void = nothing
   private isDestroyed = false
+  private hasFailed = false
   private onDestroy: () => void = nothing
   /** Why it is over, when it is. */
   private error: NetError | undefined = undefined
 
-  constructor(peer: TcpNetwork.HostPort, local: TcpNetwork.HostPort, outbox: Queue.Queue<Uint8Array | "end">) {
+  constructor(peer: TcpNetwork.HostPort, local: TcpNetwork.HostPort, outbox: Queue.Queue<Outgoing>) {
     this.peer = peer
     this.local = local
     this.outbox = outbox
@@ -91,19 +98,20 @@ class MessageSocket implements TcpNetwork.Socket {
     }
   }
 
-  end(): void {
-    if (!this.isOver) Queue.offerUnsafe(this.outbox, "end")
+  end(failed = false): void {
+    if (!this.isOver) Queue.offerUnsafe(this.outbox, failed ? failure : end)
   }
 
-  destroy(): void {
+  destroy(failed = false): void {
     this.isDestroyed = true
+    this.hasFailed ||= failed
     this.onDestroy()
   }
 
-  /** Completes when this side has had enough. */
-  readonly destroyed: Effect.Effect<void> = Effect.callback<void>((resume) => {
-    if (this.isDestroyed) return resume(Effect.void)
-    this.onDestroy = () => resume(Effect.void)
+  /** Completes when this side has had enough, with what is to be said of that. */
+  readonly destroyed: Effect.Effect<EffectSocket.CloseEvent> = Effect.callback((resume) => {
+    this.onDestroy = () => resume(Effect.succeed(this.hasFailed ? failure : end))
+    if (this.isDestroyed) this.onDestroy()
   })
 
   over(error: NetError | undefined): void {
@@ -179,7 +187,7 @@ export class UpgradeNetwork implements TcpNetwork.Service {
     return Effect.scoped(Effect.gen({ self: this }, function*() {
       const { place } = this
       const peer = { host: remoteAddress._tag === "Some" ? remoteAddress.value : "", port: 0 }
-      const own = new MessageSocket(peer, { host: "", port: 0 }, yield* Queue.unbounded<Uint8Array | "end">())
+      const own = new MessageSocket(peer, { host: "", port: 0 }, yield* Queue.unbounded<Outgoing>())
       this.open++
       yield* Effect.addFinalizer((exit) =>
         Effect.sync(() => {
@@ -192,8 +200,8 @@ export class UpgradeNetwork implements TcpNetwork.Service {
       const writer = yield* socket.writer
       const send = Effect.forever(
         Effect.flatMap(Queue.take(own.outbox), (item) =>
-          item === "end"
-            ? writer.write(new EffectSocket.CloseEvent(1000))
+          item instanceof EffectSocket.CloseEvent
+            ? writer.write(item)
             : Effect.tap(
               writer.write(this.asText ? decoder.decode(item) : item),
               () => Effect.sync(() => own.written(item.length))
@@ -215,7 +223,10 @@ export class UpgradeNetwork implements TcpNetwork.Service {
       if (place === undefined) return
       place.onSocket(own)
       const error = yield* Effect.flip(
-        Effect.raceFirst(Effect.raceFirst(send, receive), Effect.andThen(own.destroyed, Effect.fail(undefined)))
+        Effect.raceFirst(
+          Effect.raceFirst(send, receive),
+          Effect.andThen(Effect.flatMap(own.destroyed, writer.write), Effect.fail(undefined))
+        )
       )
       own.over(errorOf(peer, error))
     })).pipe(Effect.ignore)
