@@ -30,7 +30,7 @@ class Answering {
 
   constructor(script: string, args: ReadonlyArray<string>) {
     const path = fileURLToPath(new URL(script, import.meta.url))
-    const flags = ["--expose-gc", "--conditions=effect-otp-source", "--disable-warning=ExperimentalWarning"]
+    const flags = [...process.execArgv, "--disable-warning=ExperimentalWarning"]
     this.child = spawn(process.execPath, [...flags, path, ...args], { stdio: ["ignore", "inherit", "inherit", "ipc"] })
     this.child.on("message", (answer) => this.waiting.shift()?.resolve(answer as never))
     this.child.once("exit", (code) => {
