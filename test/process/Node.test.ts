@@ -31,8 +31,11 @@ describe("a node", () => {
       const refs = yield* Effect.forEach(Array.from({ length: 1000 }), () => Node.makeReference)
       assert.strictEqual(new Set(refs.map(String)).size, 1000)
       const { runtime } = yield* Node.Node
-      for (const key of [1, 2 ** 18 - 1, 2 ** 18, 2 ** 40 + 5, 2 ** 52 + 3]) {
-        assert.strictEqual(runtime.keyOfReference(runtime.referenceOfKey(key)), key)
+      // At the bounds of the words, and where numbers are no small integers any more.
+      for (const key of [1, 2 ** 18 - 1, 2 ** 18, 2 ** 30 - 1, 2 ** 30, 2 ** 30 + 1, 2 ** 31, 2 ** 40 + 5, 2 ** 52 + 3]) {
+        const ref = runtime.referenceOfKey(key)
+        assert.strictEqual(ref.ids[0]! + ref.ids[1]! * 2 ** 18 + ref.ids[2]! * 2 ** 50, key)
+        assert.strictEqual(runtime.keyOfReference(ref), key)
       }
     }))
 
