@@ -32,7 +32,9 @@ describe("a node", () => {
       assert.strictEqual(new Set(refs.map(String)).size, 1000)
       const { runtime } = yield* Node.Node
       // At the bounds of the words, and where numbers are no small integers any more.
-      for (const key of [1, 2 ** 18 - 1, 2 ** 18, 2 ** 30 - 1, 2 ** 30, 2 ** 30 + 1, 2 ** 31, 2 ** 40 + 5, 2 ** 52 + 3]) {
+      for (
+        const key of [1, 2 ** 18 - 1, 2 ** 18, 2 ** 30 - 1, 2 ** 30, 2 ** 30 + 1, 2 ** 31, 2 ** 40 + 5, 2 ** 52 + 3]
+      ) {
         const ref = runtime.referenceOfKey(key)
         assert.strictEqual(ref.ids[0]! + ref.ids[1]! * 2 ** 18 + ref.ids[2]! * 2 ** 50, key)
         assert.strictEqual(runtime.keyOfReference(ref), key)
